@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The front door.  Each target brings the Debian packages that it needs.
+BUILD ?= build
+PREFIX ?= /usr/local
+
+.PHONY: all demo check bench install clean
+
+all:
+	@scripts/deps build
+	@test -d $(BUILD) || meson setup $(BUILD) -Dprefix=$(PREFIX) >/dev/null
+	@ninja -C $(BUILD) --quiet
+
+demo: all
+	@scripts/deps demo
+	@scripts/demo $(BUILD)/src/stitch
+
+check:
+	@scripts/deps check
+	@scripts/check
+
+bench: all
+	@scripts/deps bench
+	@bench/run $(BUILD)/src/stitch
+
+install: all
+	@ninja -C $(BUILD) --quiet install
+
+clean:
+	rm -rf build build-* .demo

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "arch.h"
+
+#include <elf.h>
+#include <errno.h>
+
+#include "bytes.h"
+
+static const struct arch *const ports[] = {
+	&arch_x86_64,
+};
+
+const struct arch *arch_find(uint16_t machine)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
+		if (ports[i]->machine == machine)
+			return ports[i];
+	return NULL;
+}
+
+const struct arch *arch_nth(unsigned n)
+{
+	return n < ARRAY_SIZE(ports) ? ports[n] : NULL;
+}
+
+const struct arch *arch_host(void)
+{
+	return arch_find(ARCH_HOST_MACHINE);
+}
+
+const struct reloc_type *arch_reloc(const struct arch *arch, uint32_t type)
+{
+	for (unsigned i = 0; i < arch->nr_relocs; i++)
+		if (arch->relocs[i].type == type)
+			return &arch->relocs[i];
+	return NULL;
+}
+
+uint64_t regs_get(const struct arch *arch, const struct regs *regs, size_t off)
+{
+	return bytes_get(regs->bytes + off, 8, arch->big_endian);
+}
+
+void regs_set(const struct arch *arch, struct regs *regs, size_t off, uint64_t v)
+{
+	bytes_put(regs->bytes + off, 8, v, arch->big_endian);
+}
+
+uint64_t regs_pc(const struct arch *arch, const struct regs *regs)
+{
+	return regs_get(arch, regs, arch->pc_off);
+}
+
+uint64_t regs_sp(const struct arch *arch, const struct regs *regs)
+{
+	return regs_get(arch, regs, arch->sp_off);
+}
+
+bool regs_fix_eintr(const struct arch *arch, struct regs *regs)
+{
+	enum { ERESTARTNOHAND = 514 }; /* not in any header of user space */
+	int64_t call = (int64_t)regs_get(arch, regs, arch->sysno_off);
+	int64_t ret = (int64_t)regs_get(arch, regs, arch->sysret_off);
+
+	if (call < 0 || ret != -EINTR)
+		return false;
+	for (unsigned i = 0; i < arch->nr_eintr_calls; i++) {
+		if (arch->eintr_calls[i] != call)
+			continue;
+		regs_set(arch, regs, arch->sysret_off, (uint64_t)-ERESTARTNOHAND);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A port: everything that is different from one architecture to the next.
+ *
+ * A port is one file with one const struct arch.  It makes no system call,
+ * allocates nothing that the caller does not see and keeps no state: bytes in,
+ * bytes out.  Every port is compiled into every build and tested on every host.
+ * Generic code asks the struct and never which architecture it is.
+ *
+ * Words: vaddr is in a file's own layout, addr is in the target, off is in a
+ * file or section, bias = addr - vaddr.
+ */
+#ifndef STITCH_ARCH_ARCH_H
+#define STITCH_ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mem.h"
+
+enum {
+	ARCH_REGS_MAX = 512, /* bytes of NT_PRSTATUS */
+	ARCH_COLS_MAX = 160, /* DWARF register columns of any port */
+	ARCH_JUMP_MAX = 8,   /* bytes of a jump at an entry: one store */
+	ARCH_INSN_MAX = 16,
+};
+
+/* The general registers of a stopped thread, as NT_PRSTATUS gives them. */
+struct regs {
+	uint8_t bytes[ARCH_REGS_MAX];
+};
+
+enum insn_flow {
+	FLOW_NEXT,          /* goes on to the next instruction */
+	FLOW_CALL,
+	FLOW_JUMP,
+	FLOW_BRANCH,        /* conditional */
+	FLOW_RETURN,
+	FLOW_STOP,          /* never goes on: ud2, hlt */
+};
+
+/* One decoded instruction. */
+struct insn {
+	uint8_t size;
+	enum insn_flow flow;
+	bool is_nop;
+	bool is_padding;    /* what linkers and assemblers put between functions */
+	bool is_direct;     /* a call, jump or branch to target */
+	uint64_t target;
+	bool is_pcrel;      /* has a memory operand relative to pc, at mem */
+	uint64_t mem;
+	uint8_t field_off;  /* of the displacement, when is_direct or is_pcrel */
+	uint8_t field_size; /* in bytes; 0: no such field */
+	/* What data-flow questions need (link/ehreg.c): a plain move. */
+	enum { MOVE_NONE, MOVE_REG, MOVE_LOAD, MOVE_STORE, MOVE_STORE_IMM } move;
+	int16_t dst_reg, src_reg; /* DWARF columns, -1 if not a general register */
+	int16_t base_reg;         /* of a memory operand that is not pc-relative */
+	int64_t base_disp;
+	int64_t imm;
+	uint8_t mem_size;         /* bytes moved */
+};
+
+/* How the value of a relocation is made, in the letters of the psABIs. */
+enum reloc_formula {
+	RELOC_NONE,     /* nothing to write */
+	RELOC_ABS,      /* S + A */
+	RELOC_PC,       /* S + A - P */
+	RELOC_CALL,     /* S + A - P, or a stub for S: always a call or jump */
+	RELOC_GOT_PC,   /* G + A - P: G is the address of a slot with S */
+	RELOC_TP,       /* offset of a TLS variable from the thread pointer, + A */
+	RELOC_GOT_TP,   /* G + A - P: the slot holds that offset */
+	RELOC_TLS_GD,   /* G + A - P: two slots, module ID and offset */
+	RELOC_TLS_LD,   /* G + A - P: two slots, module ID and 0 */
+	RELOC_DTP,      /* offset of a TLS variable in its module, + A */
+	RELOC_SIZE,     /* Z + A */
+};
+
+struct reloc_type {
+	uint32_t type;
+	const char *name;
+	enum reloc_formula formula;
+	uint8_t size;     /* bytes written */
+	bool is_signed;   /* how the value has to fit */
+};
+
+/* How a thread is made to do a system call for us and to get back by itself. */
+struct remote_layout {
+	size_t code_size;  /* bytes of remote_code */
+	size_t pc_slot;    /* offset in it of the 8 bytes for the pc to go back to */
+	size_t frame_size; /* bytes below the red zone */
+	size_t red_zone;
+};
+
+struct arch {
+	const char *name;
+	uint16_t machine;     /* e_machine */
+	bool big_endian;
+	unsigned page_size;   /* the largest that the ABI allows to be assumed */
+
+	/* Registers: offsets in NT_PRSTATUS. */
+	size_t regs_size;
+	size_t pc_off, sp_off, tp_off;
+	const int16_t *col_off;   /* per DWARF column, -1 if not kept there */
+	unsigned nr_cols;
+	unsigned sp_col, ra_col;
+	unsigned second_arg_col;  /* the register of a function's second argument */
+
+	/* System calls. */
+	size_t sysno_off;         /* -1 there: not in a system call */
+	size_t sysret_off;
+	size_t sysarg_off[6];
+	long nr_mmap, nr_munmap, nr_mprotect, nr_prctl;
+	/* Calls whose EINTR a program sees although they can be begun anew. */
+	const long *eintr_calls;
+	unsigned nr_eintr_calls;
+
+	/* Code. */
+	unsigned jump_size;
+	uint64_t jump_reach;      /* largest distance of a direct jump or call */
+	size_t stub_size;         /* of put_far_jump */
+	bool pcrel_from_end;      /* displacements count from the next instruction */
+	bool (*decode)(const uint8_t *code, size_t size, uint64_t addr,
+		       struct insn *insn);
+	/* Bytes at an entry that must stay (endbr64, bti): 0 if there are none. */
+	size_t (*entry_keep)(const uint8_t *code, size_t size);
+	/* Both put exactly jump_size/stub_size bytes; false: out of reach. */
+	bool (*put_jump)(uint8_t *out, uint64_t at, uint64_t target);
+	bool (*put_far_jump)(uint8_t *out, uint64_t at, uint64_t slot);
+	/*
+	 * Re-encodes one instruction, decoded at addr, to run at addr to.
+	 * Returns its new size, 0 if it cannot be moved.
+	 */
+	size_t (*move_insn)(const uint8_t *code, const struct insn *insn,
+			    uint64_t to, uint8_t *out);
+	/* size bytes that end where a return address points: was that a call? */
+	bool (*follows_call)(const uint8_t *code, size_t size);
+	/* Changes a GOT or PLT stub's bytes into the slot that it jumps through. */
+	bool (*stub_slot)(const uint8_t *code, size_t size, uint64_t addr,
+			  uint64_t *slot);
+
+	/* Relocations. */
+	const struct reloc_type *relocs;
+	unsigned nr_relocs;
+	uint32_t rel_copy, rel_glob_dat, rel_jump_slot, rel_relative, rel_irelative;
+	uint32_t rel_dtpmod, rel_dtpoff, rel_tpoff;
+	/* TLS variant II (offsets below the thread pointer) or I (above). */
+	bool tls_below_tp;
+
+	/* Remote system calls. */
+	struct remote_layout remote;
+	void (*remote_code)(uint8_t *out);
+	/*
+	 * Fills frame (remote.frame_size bytes, to stand at sp - red_zone -
+	 * frame_size) from regs and makes call the registers that start the
+	 * system call at code_addr.  pc_back is what goes into the pc slot.
+	 */
+	void (*remote_frame)(const struct regs *regs, uint64_t code_addr,
+			     uint8_t *frame, struct regs *call, uint64_t *pc_back);
+};
+
+extern const struct arch arch_x86_64;
+
+/* By e_machine; NULL if there is no such port. */
+const struct arch *arch_find(uint16_t machine);
+/* The port of this program. */
+const struct arch *arch_host(void);
+/* By number, for tests over all ports; NULL past the last. */
+const struct arch *arch_nth(unsigned n);
+
+const struct reloc_type *arch_reloc(const struct arch *arch, uint32_t type);
+
+uint64_t regs_get(const struct arch *arch, const struct regs *regs, size_t off);
+void regs_set(const struct arch *arch, struct regs *regs, size_t off, uint64_t v);
+uint64_t regs_pc(const struct arch *arch, const struct regs *regs);
+uint64_t regs_sp(const struct arch *arch, const struct regs *regs);
+
+/*
+ * True if the thread was stopped in a system call that will return EINTR to
+ * the program only because it was stopped, and that is safe to begin anew.
+ * The same registers then get the kernel's -ERESTARTNOHAND (514), which begins
+ * it again unless a real signal has a handler to run (kernel, signal handling
+ * on return to user mode).
+ */
+bool regs_fix_eintr(const struct arch *arch, struct regs *regs);
+
+#endif

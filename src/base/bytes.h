@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading numbers from bytes of either byte order, and a cursor that cannot
+ * leave its bytes.  The first read past the end sets bad; from then on every
+ * read gives zero, so a parser checks once, after a record, not at each field.
+ */
+#ifndef STITCH_BASE_BYTES_H
+#define STITCH_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t bytes_get(const void *p, unsigned size, bool big_endian);
+void bytes_put(void *p, unsigned size, uint64_t value, bool big_endian);
+
+struct cursor {
+	const uint8_t *at;
+	const uint8_t *end;
+	bool big_endian;
+	bool bad;
+};
+
+struct cursor cursor_make(const void *data, size_t size, bool big_endian);
+size_t cursor_left(const struct cursor *c);
+uint64_t cursor_get(struct cursor *c, unsigned size);
+uint64_t cursor_uleb(struct cursor *c);
+int64_t cursor_sleb(struct cursor *c);
+/* NULL and bad if there are not size bytes left. */
+const uint8_t *cursor_take(struct cursor *c, uint64_t size);
+/* A NUL-terminated string inside the bytes; "" and bad if it does not end. */
+const char *cursor_str(struct cursor *c);
+
+/* Lower-case hexadecimal. The caller frees. */
+char *bytes_to_hex(const void *data, size_t size);
+/* False unless hex is exactly 2 * size hexadecimal digits. */
+bool bytes_from_hex(const char *hex, void *out, size_t size);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Files and programs: what the steps of a build do to the disk. */
+#ifndef STITCH_BUILD_FILES_H
+#define STITCH_BUILD_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+
+/* 0, or -1 with errno. */
+int files_copy(const char *from, const char *to);
+uint64_t files_now_ns(void); /* CLOCK_REALTIME */
+struct err *files_make_dir(const char *path) __attribute__((warn_unused_result));
+bool files_exist(const char *path);
+struct err *files_remove_tree(const char *path) __attribute__((warn_unused_result));
+struct err *files_copy_tree(const char *from, const char *to)
+	__attribute__((warn_unused_result));
+struct err *files_write(const char *path, const char *text)
+	__attribute__((warn_unused_result));
+/* NULL if it cannot be read. The caller frees. */
+char *files_read(const char *path);
+/* A number that changes when a file below path is added, removed or changed. */
+struct err *files_fingerprint(const char *path, char hex[65])
+	__attribute__((warn_unused_result));
+
+/*
+ * Runs a program in a folder with the environment env (NULL: ours); its output
+ * goes to the end of the file log.  "build-failed" with the log's last lines
+ * if it does not end with 0.
+ */
+struct err *files_run(const char *const *argv, const char *cwd, char *const *env,
+		      const char *log) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "match.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ehframe.h"
+#include "mem.h"
+
+/* An address of the reference and what it is in the running binary. */
+struct match_pair {
+	uint64_t from, to;
+	bool contradicted;
+};
+
+struct func {
+	uint64_t vaddr, size, hash;
+	bool matched;
+};
+
+struct job {
+	struct match *match;
+	struct func *a, *b;
+	size_t nr_a, nr_b;
+	bool changed;
+};
+
+const char *match_how_text(enum match_how how)
+{
+	static const char *const texts[] = {
+		"the rebuild has its build ID", "the rebuild has its code and layout",
+		"matched function by function",
+	};
+
+	return texts[how];
+}
+
+/* ---- whole images ------------------------------------------------------- */
+
+static bool same_section(const struct section *x, const struct section *y)
+{
+	if (strcmp(x->name, y->name) || x->vaddr != y->vaddr || x->size != y->size)
+		return false;
+	if (!(x->flags & SHF_EXECINSTR))
+		return true;
+	return x->data && y->data && !memcmp(x->data, y->data, x->size);
+}
+
+static const struct section *next_alloc(const struct image *image, size_t *n)
+{
+	while (++*n < image->nr_sections)
+		if (image->sections[*n].flags & SHF_ALLOC)
+			return &image->sections[*n];
+	return NULL;
+}
+
+/* Every section in memory at the same place, and all code byte for byte. */
+static bool same_layout(const struct image *a, const struct image *b)
+{
+	size_t i = 0, j = 0;
+	bool code = false;
+
+	for (;;) {
+		const struct section *x = next_alloc(a, &i), *y = next_alloc(b, &j);
+
+		if (!x || !y)
+			return !x && !y && code;
+		if (!same_section(x, y))
+			return false;
+		code |= (x->flags & SHF_EXECINSTR) != 0;
+	}
+}
+
+/* ---- functions ---------------------------------------------------------- */
+
+struct err *match_functions(const struct image *image, struct match_range **ranges,
+			    size_t *nr)
+{
+	const struct section *sec = image_find_section(image, ".eh_frame");
+	struct eh_section eh = { 0 };
+	bool is_fde, done = false;
+	struct eh_fde fde;
+	size_t off = 0;
+	struct err *err;
+
+	*ranges = NULL;
+	*nr = 0;
+	if (!sec || !sec->data)
+		return err_new(ERR_UNSUPPORTED, "no-match", "no .eh_frame");
+	eh.data = sec->data;
+	eh.size = sec->size;
+	eh.vaddr = sec->vaddr;
+	eh.big_endian = image->arch->big_endian;
+	while (!done) {
+		if ((err = eh_next(&eh, &off, &fde, &is_fde, &done))) {
+			free(*ranges);
+			return err;
+		}
+		if (is_fde && fde.pc_size && image_at(image, fde.pc_begin, fde.pc_size))
+			*ARRAY_ADD(*ranges, *nr) =
+				(struct match_range){ fde.pc_begin, fde.pc_size };
+	}
+	return NULL;
+}
+
+static uint64_t mix(uint64_t hash, const uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+/* Does the instruction hold an address outside its function? */
+static bool has_address(const struct insn *insn, uint64_t vaddr, uint64_t size,
+			uint64_t *address)
+{
+	*address = insn->is_pcrel ? insn->mem : insn->target;
+	if (insn->is_pcrel)
+		return true;
+	return insn->is_direct && insn->target - vaddr >= size;
+}
+
+/* Instructions without their addresses; of code that cannot be decoded, all. */
+static uint64_t hash_func(const struct image *image, uint64_t vaddr, uint64_t size)
+{
+	const uint8_t *code = image_at(image, vaddr, size);
+	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ size, address;
+	struct insn insn;
+
+	for (uint64_t off = 0; off < size; off += insn.size) {
+		uint8_t bytes[ARCH_INSN_MAX];
+
+		if (!image->arch->decode(code + off, size - off, vaddr + off, &insn))
+			return mix(hash, code + off, size - off);
+		memcpy(bytes, code + off, insn.size);
+		if (has_address(&insn, vaddr, size, &address) && insn.field_size)
+			memset(bytes + insn.field_off, 0, insn.field_size);
+		hash = mix(hash, bytes, insn.size);
+	}
+	return hash;
+}
+
+static struct err *load_funcs(const struct image *image, struct func **funcs, size_t *nr)
+{
+	struct match_range *ranges;
+	size_t nr_ranges;
+	struct err *err = match_functions(image, &ranges, &nr_ranges);
+
+	*nr = 0;
+	*funcs = NULL;
+	for (size_t i = 0; i < nr_ranges && !err; i++) {
+		struct func *func = ARRAY_ADD(*funcs, *nr);
+
+		func->vaddr = ranges[i].vaddr;
+		func->size = ranges[i].size;
+		func->hash = hash_func(image, func->vaddr, func->size);
+	}
+	if (!err)
+		free(ranges);
+	return err;
+}
+
+static struct match_pair *find_pair(const struct match *match, uint64_t from)
+{
+	size_t low = 0, high = match->nr_pairs;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (match->pairs[mid].from < from)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < match->nr_pairs && match->pairs[low].from == from ?
+	       &match->pairs[low] : NULL;
+}
+
+static void add_pair(struct job *job, uint64_t from, uint64_t to)
+{
+	struct match *match = job->match;
+	struct match_pair *old = find_pair(match, from);
+	size_t at;
+
+	if (old) {
+		old->contradicted |= old->to != to;
+		return;
+	}
+	ARRAY_ADD(match->pairs, match->nr_pairs);
+	for (at = match->nr_pairs - 1; at && match->pairs[at - 1].from > from; at--)
+		match->pairs[at] = match->pairs[at - 1];
+	match->pairs[at] = (struct match_pair){ from, to, false };
+	job->changed = true;
+}
+
+/* Two functions with equal instructions: their addresses are pairs. */
+static void learn(struct job *job, struct func *a, struct func *b)
+{
+	const struct image *from = job->match->from, *to = job->match->to;
+	const uint8_t *ca = image_at(from, a->vaddr, a->size);
+	const uint8_t *cb = image_at(to, b->vaddr, b->size);
+	struct insn ia, ib;
+
+	a->matched = b->matched = true;
+	job->match->nr_matched++;
+	add_pair(job, a->vaddr, b->vaddr);
+	for (uint64_t off = 0; off < a->size; off += ia.size) {
+		uint64_t x, y;
+
+		if (!from->arch->decode(ca + off, a->size - off, a->vaddr + off, &ia) ||
+		    !to->arch->decode(cb + off, b->size - off, b->vaddr + off, &ib))
+			return;
+		if (has_address(&ia, a->vaddr, a->size, &x) &&
+		    has_address(&ib, b->vaddr, b->size, &y))
+			add_pair(job, x, y);
+	}
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	const struct func *x = a, *y = b;
+
+	return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+static bool is_unique(const struct func *funcs, size_t nr, size_t i)
+{
+	return (!i || funcs[i - 1].hash != funcs[i].hash) &&
+	       (i + 1 == nr || funcs[i + 1].hash != funcs[i].hash);
+}
+
+static void match_unique(struct job *job)
+{
+	size_t j = 0;
+
+	for (size_t i = 0; i < job->nr_a; i++) {
+		while (j < job->nr_b && job->b[j].hash < job->a[i].hash)
+			j++;
+		if (j < job->nr_b && job->b[j].hash == job->a[i].hash &&
+		    is_unique(job->a, job->nr_a, i) && is_unique(job->b, job->nr_b, j))
+			learn(job, &job->a[i], &job->b[j]);
+	}
+}
+
+static struct func *func_at(struct func *funcs, size_t nr, uint64_t vaddr, uint64_t hash)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (funcs[i].hash == hash && funcs[i].vaddr == vaddr)
+			return &funcs[i];
+	return NULL;
+}
+
+/* Those with doubles: the matched ones that call them tell which is which. */
+static void match_by_callers(struct job *job)
+{
+	for (size_t i = 0; i < job->nr_a; i++) {
+		struct func *a = &job->a[i], *b;
+		const struct match_pair *pair = a->matched ? NULL :
+			find_pair(job->match, a->vaddr);
+
+		if (!pair || pair->contradicted)
+			continue;
+		b = func_at(job->b, job->nr_b, pair->to, a->hash);
+		if (b && !b->matched)
+			learn(job, a, b);
+	}
+}
+
+static struct err *match_by_functions(struct match *match)
+{
+	struct job job = { .match = match };
+	struct err *err = load_funcs(match->from, &job.a, &job.nr_a);
+
+	if (!err)
+		err = load_funcs(match->to, &job.b, &job.nr_b);
+	if (!err) {
+		match->how = MATCH_FUNCTIONS;
+		match->nr_funcs = job.nr_a;
+		qsort(job.a, job.nr_a, sizeof(*job.a), by_hash);
+		qsort(job.b, job.nr_b, sizeof(*job.b), by_hash);
+		match_unique(&job);
+		do {
+			job.changed = false;
+			match_by_callers(&job);
+		} while (job.changed);
+		if (!match->nr_matched)
+			err = err_new(ERR_UNSUPPORTED, "no-match",
+				      "the rebuild and the running binary have no function "
+				      "in common");
+	}
+	free(job.a);
+	free(job.b);
+	return err;
+}
+
+struct err *match_images(const struct image *from, const struct image *to,
+			 struct match *match)
+{
+	*match = (struct match){ .from = from, .to = to };
+	if (from->arch != to->arch)
+		return err_new(ERR_UNSUPPORTED, "no-match", "built for %s, runs on %s",
+			       from->arch->name, to->arch->name);
+	match->how = MATCH_BUILD_ID;
+	if (image_has_build_id(from, to->build_id, to->build_id_size))
+		return NULL;
+	match->how = MATCH_LAYOUT;
+	if (same_layout(from, to))
+		return NULL;
+	return match_by_functions(match);
+}
+
+void match_done(struct match *match)
+{
+	free(match->pairs);
+	*match = (struct match){ 0 };
+}
+
+bool match_vaddr(const struct match *match, uint64_t from, uint64_t *to)
+{
+	const struct match_pair *pair;
+
+	if (match->how != MATCH_FUNCTIONS) {
+		*to = from;
+		return true;
+	}
+	pair = find_pair(match, from);
+	if (!pair || pair->contradicted)
+		return false;
+	*to = pair->to;
+	return true;
+}
+
+bool match_same_code(const struct match *match, uint64_t from, uint64_t to, uint64_t size)
+{
+	return image_at(match->from, from, size) && image_at(match->to, to, size) &&
+	       hash_func(match->from, from, size) == hash_func(match->to, to, size);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "unit.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem.h"
+
+static bool starts(const char *name, const char *with)
+{
+	return !strncmp(name, with, strlen(with));
+}
+
+static enum part_kind kind_of(const struct section *sec)
+{
+	if (!(sec->flags & SHF_ALLOC) || sec->type == SHT_NOTE || sec->type == SHT_GROUP ||
+	    starts(sec->name, ".note") || starts(sec->name, ".stapsdt"))
+		return PART_IGNORED;
+	if (sec->flags & SHF_EXECINSTR)
+		return PART_CODE;
+	if (starts(sec->name, ".eh_frame"))
+		return PART_EH;
+	if (starts(sec->name, ".gcc_except_table"))
+		return PART_LSDA;
+	if (sec->flags & SHF_TLS)
+		return PART_TLS;
+	if (sec->type == SHT_INIT_ARRAY || sec->type == SHT_FINI_ARRAY ||
+	    sec->type == SHT_PREINIT_ARRAY || starts(sec->name, ".ctors") ||
+	    starts(sec->name, ".dtors"))
+		return PART_INIT;
+	if ((sec->flags & SHF_MERGE) && (sec->flags & SHF_STRINGS))
+		return PART_STRINGS;
+	if (starts(sec->name, ".data.rel.ro") || starts(sec->name, ".rodata"))
+		return PART_RODATA;
+	if (starts(sec->name, ".data") || starts(sec->name, ".bss") ||
+	    starts(sec->name, ".sdata") || starts(sec->name, ".ldata") ||
+	    starts(sec->name, ".lbss") || starts(sec->name, ".tm_clone_table"))
+		return PART_DATA;
+	return PART_OTHER;
+}
+
+/*
+ * The end of the instruction that holds the field at off, found by decoding the
+ * section from a known start.  *at and *end move on with ascending fields.
+ */
+static bool find_insn(const struct arch *arch, const struct section *sec, uint64_t off,
+		      uint64_t *at, struct insn *insn)
+{
+	while (*at <= off && *at < sec->size) {
+		if (!arch->decode(sec->data + *at, sec->size - *at, *at, insn))
+			return false;
+		if (off < *at + insn->size)
+			return true;
+		*at += insn->size;
+	}
+	return false;
+}
+
+static int by_off(const void *a, const void *b)
+{
+	const struct unit_ref *x = a, *y = b;
+
+	return x->off < y->off ? -1 : x->off > y->off;
+}
+
+/* What pc-relative fields count from: on some machines the next instruction. */
+static void resolve_one(const struct unit *unit, struct unit_ref *ref, uint64_t from_end)
+{
+	const struct symbol *sym = &unit->image->symtab.symbols[ref->symbol];
+	bool is_pc = ref->formula == RELOC_PC || ref->formula == RELOC_CALL ||
+		     ref->formula == RELOC_GOT_PC || ref->formula == RELOC_GOT_TP ||
+		     ref->formula == RELOC_TLS_GD || ref->formula == RELOC_TLS_LD;
+
+	if (!ref->symbol || sym->section == SHN_UNDEF ||
+	    sym->section >= unit->image->nr_sections)
+		return;
+	ref->section = sym->section;
+	ref->at = sym->value + (uint64_t)ref->addend + (is_pc ? from_end : 0);
+}
+
+static void resolve(const struct unit *unit, struct unit_part *part)
+{
+	const struct arch *arch = unit->image->arch;
+	const struct section *sec = part->section;
+	uint64_t at = 0;
+
+	qsort(part->refs, part->nr_refs, sizeof(*part->refs), by_off);
+	for (size_t i = 0; i < part->nr_refs; i++) {
+		struct unit_ref *ref = &part->refs[i];
+		uint64_t from_end = 0;
+		struct insn insn;
+
+		if (part->kind == PART_CODE && arch->pcrel_from_end) {
+			bool found = find_insn(arch, sec, ref->off, &at, &insn);
+
+			from_end = found ? at + insn.size - ref->off : 4;
+			ref->is_branch = found && insn.is_direct;
+		}
+		if (ref->formula == RELOC_CALL)
+			ref->is_branch = true;
+		resolve_one(unit, ref, from_end);
+	}
+}
+
+static struct err *load_part(struct unit *unit, uint32_t n)
+{
+	struct unit_part *part = &unit->parts[n];
+	AUTO_FREE struct reloc *relocs = NULL;
+	size_t nr = 0;
+	struct err *err;
+
+	part->section = &unit->image->sections[n];
+	part->kind = kind_of(part->section);
+	if (part->kind == PART_IGNORED)
+		return NULL;
+	if ((err = image_relocs_of(unit->image, n, &relocs, &nr)))
+		return err;
+	for (size_t i = 0; i < nr; i++) {
+		const struct reloc_type *type = arch_reloc(unit->image->arch, relocs[i].type);
+		struct unit_ref *ref = ARRAY_ADD(part->refs, part->nr_refs);
+
+		if (!type)
+			return err_new(ERR_UNSUPPORTED, "relocation-unknown",
+				       "%s: relocation type %u is not known",
+				       part->section->name, relocs[i].type);
+		ref->off = relocs[i].off;
+		ref->type = relocs[i].type;
+		ref->symbol = relocs[i].symbol;
+		ref->addend = relocs[i].addend;
+		ref->formula = type->formula;
+	}
+	resolve(unit, part);
+	return NULL;
+}
+
+/* A name that the source or the compiler gave, not the assembler. */
+static bool is_named(const struct symbol *sym)
+{
+	return (sym->type == STT_FUNC || sym->type == STT_OBJECT || sym->type == STT_TLS ||
+		sym->type == STT_GNU_IFUNC || sym->type == STT_NOTYPE) &&
+	       *sym->name && strncmp(sym->name, ".L", 2);
+}
+
+static bool is_defined(const struct unit *unit, const struct symbol *sym)
+{
+	return is_named(sym) && sym->section && sym->section < unit->image->nr_sections;
+}
+
+static int by_name_order(const void *a, const void *b)
+{
+	const struct symbol *const *x = a, *const *y = b;
+	int order = strcmp((*x)->name, (*y)->name);
+
+	/* The first of a name in the file's order is the one that is found. */
+	return order ? order : (*x < *y ? -1 : *x > *y);
+}
+
+static void index_symbols(struct unit *unit)
+{
+	const struct symtab *tab = &unit->image->symtab;
+	size_t nr = unit->image->nr_sections;
+	uint32_t *fill;
+
+	unit->section_start = mem_alloc((nr + 1) * sizeof(uint32_t));
+	unit->by_section = mem_alloc(tab->nr * sizeof(uint32_t));
+	unit->by_name = mem_alloc(tab->nr * sizeof(*unit->by_name));
+	for (size_t i = 0; i < tab->nr; i++)
+		if (is_defined(unit, &tab->symbols[i]))
+			unit->section_start[tab->symbols[i].section + 1]++;
+	for (size_t i = 0; i < nr; i++)
+		unit->section_start[i + 1] += unit->section_start[i];
+	fill = mem_dup(unit->section_start, nr * sizeof(uint32_t));
+	for (size_t i = 0; i < tab->nr; i++) {
+		if (!is_defined(unit, &tab->symbols[i]))
+			continue;
+		unit->by_section[fill[tab->symbols[i].section]++] = (uint32_t)i;
+		unit->by_name[unit->nr_by_name++] = &tab->symbols[i];
+	}
+	free(fill);
+	qsort(unit->by_name, unit->nr_by_name, sizeof(*unit->by_name), by_name_order);
+}
+
+struct err *unit_load(struct image *image, struct unit **result)
+{
+	struct unit *unit = mem_alloc(sizeof(*unit));
+	struct err *err = NULL;
+
+	unit->image = image;
+	unit->file = "";
+	unit->parts = mem_alloc(image->nr_sections * sizeof(*unit->parts));
+	for (uint32_t i = 0; i < image->nr_sections && !err; i++)
+		err = load_part(unit, i);
+	for (size_t i = 0; i < image->symtab.nr; i++)
+		if (image->symtab.symbols[i].type == STT_FILE) {
+			unit->file = image->symtab.symbols[i].name;
+			break;
+		}
+	index_symbols(unit);
+	if (err)
+		unit_free(unit);
+	else
+		*result = unit;
+	return err;
+}
+
+void unit_free(struct unit *unit)
+{
+	if (!unit)
+		return;
+	for (size_t i = 0; i < unit->image->nr_sections; i++)
+		free(unit->parts[i].refs);
+	free(unit->parts);
+	free(unit->by_section);
+	free(unit->section_start);
+	free(unit->by_name);
+	image_free(unit->image);
+	free(unit);
+}
+
+static bool is_better(const struct symbol *sym, const struct symbol *best)
+{
+	if (!best || sym->value != best->value)
+		return !best || sym->value > best->value;
+	/* Of aliases the global one: it is the one that others use. */
+	return (sym->bind != STB_LOCAL) > (best->bind != STB_LOCAL);
+}
+
+const struct symbol *unit_symbol_at(const struct unit *unit, uint32_t section, uint64_t at)
+{
+	const struct symbol *best = NULL;
+
+	for (uint32_t i = unit->section_start[section];
+	     i < unit->section_start[section + 1]; i++) {
+		const struct symbol *sym = &unit->image->symtab.symbols[unit->by_section[i]];
+
+		if (at < sym->value || (at != sym->value && at - sym->value >= sym->size))
+			continue;
+		if (is_better(sym, best))
+			best = sym;
+	}
+	return best;
+}
+
+const struct symbol *unit_find_symbol(const struct unit *unit, const char *name)
+{
+	size_t low = 0, high = unit->nr_by_name;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(unit->by_name[mid]->name, name) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < unit->nr_by_name && !strcmp(unit->by_name[low]->name, name) ?
+	       unit->by_name[low] : NULL;
+}
+
+const struct symbol *unit_function(const struct unit *unit, uint32_t section)
+{
+	const struct symbol *sym = unit->parts[section].kind == PART_CODE ?
+				   unit_symbol_at(unit, section, 0) : NULL;
+
+	return sym && sym->value == 0 ? sym : NULL;
+}
+
+bool unit_is_numbered(const char *name, size_t *base_size)
+{
+	const char *dot = strrchr(name, '.');
+
+	if (!dot || dot == name || !dot[1] || dot[1 + strspn(dot + 1, "0123456789")])
+		return false;
+	*base_size = (size_t)(dot - name);
+	return true;
+}
+
+bool unit_same_base(const char *a, const char *b)
+{
+	size_t x, y;
+
+	return unit_is_numbered(a, &x) && unit_is_numbered(b, &y) && x == y &&
+	       !strncmp(a, b, x);
+}
+
+bool unit_is_cold(const char *name, size_t *parent_size)
+{
+	const char *cold = strstr(name, ".cold");
+
+	if (!cold || (cold[5] && cold[5] != '.'))
+		return false;
+	*parent_size = (size_t)(cold - name);
+	return true;
+}

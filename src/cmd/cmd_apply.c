@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* check, apply, revert */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "apply.h"
+#include "cmd.h"
+#include "mem.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+/* Ctrl-C between two tries gives up and takes everything back. */
+static void catch_interrupt(void)
+{
+	struct sigaction sa = { .sa_handler = on_interrupt };
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+}
+
+struct progress {
+	pid_t pid;
+	bool on_terminal;
+	bool shown;
+};
+
+static bool show_wait(void *arg, const struct blocker *b, unsigned waited_ms)
+{
+	struct progress *p = arg;
+
+	if (p->on_terminal && waited_ms >= 200) {
+		fprintf(stderr, "\rprocess %d: waiting %u.%u s for thread %d (%s): %s%s \033[K",
+			(int)p->pid, waited_ms / 1000, waited_ms % 1000 / 100, (int)b->tid,
+			b->thread_name, b->what ? "in " : "",
+			b->what ? b->what : unwind_reason_name(b->reason));
+		p->shown = true;
+	}
+	return !interrupted;
+}
+
+static void end_progress(struct progress *p)
+{
+	if (p->shown)
+		fprintf(stderr, "\r\033[K");
+}
+
+/* One process of a command that works on several. */
+struct task {
+	const struct options *options;
+	const struct slp *slp;
+	struct err *(*run)(const struct task *task, struct process *process,
+			   const struct apply_options *how, struct apply_result *result);
+	const char *done;  /* "applied" */
+	const char *name;
+	json_t *results;
+};
+
+static json_t *json_result(const struct task *task, pid_t pid, const struct err *err,
+			   const struct apply_result *r)
+{
+	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sb,sb,so}", "pid", (int)pid,
+			 "result", err ? "failed" : task->done,
+			 "functions", (json_int_t)r->nr_funcs,
+			 "threads", (json_int_t)r->hold.threads,
+			 "tries", (json_int_t)r->hold.tries,
+			 "pause_us", (json_int_t)(r->hold.worst_pause_ns / 1000),
+			 "total_us", (json_int_t)(r->total_ns / 1000),
+			 "memory", (json_int_t)r->memory,
+			 "retained", r->retained,
+			 "unwinder_told", r->eh_registered,
+			 "error", cmd_json_error(err));
+}
+
+static void print_result(const struct task *task, const struct process *process,
+			 const struct apply_result *r)
+{
+	printf("%d (%s): %s %s: %zu function%s, %zu thread%s, pause %.2f ms",
+	       process->pid, process->comm, task->done, task->name, r->nr_funcs,
+	       r->nr_funcs == 1 ? "" : "s", r->hold.threads,
+	       r->hold.threads == 1 ? "" : "s", (double)r->hold.worst_pause_ns / 1e6);
+	if (r->total_ns)
+		printf(", %.1f ms in all", (double)r->total_ns / 1e6);
+	if (r->hold.tries > 1)
+		printf(", %u tries", r->hold.tries);
+	printf("%s\n", r->retained ? "; its memory stays in the process" : "");
+}
+
+static int run_one(const struct task *task, pid_t pid)
+{
+	AUTO_PROCESS struct process *process = NULL;
+	struct progress progress = { .pid = pid,
+		.on_terminal = isatty(STDERR_FILENO) && !task->options->json };
+	struct apply_options how = { .timeout_ms = task->options->timeout_ms,
+				     .wait = show_wait, .wait_arg = &progress };
+	struct apply_result result = { 0 };
+	struct err *err = process_open(pid, &process);
+	int status;
+
+	if (!err)
+		err = task->run(task, process, &how, &result);
+	end_progress(&progress);
+	status = cmd_status_of(err);
+	if (task->options->json)
+		json_array_append_new(task->results, json_result(task, pid, err, &result));
+	else if (err)
+		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+	else
+		print_result(task, process, &result);
+	err_free(err);
+	return status;
+}
+
+static int run_all(struct task *task, const pid_t *pids, size_t nr)
+{
+	int status = EXIT_DONE;
+	size_t failed = 0;
+
+	task->results = json_array();
+	catch_interrupt();
+	for (size_t i = 0; i < nr && !interrupted; i++) {
+		int one = run_one(task, pids[i]);
+
+		failed += one != EXIT_DONE;
+		status = cmd_worse(status, one);
+	}
+	if (task->options->json)
+		cmd_print_json(json_pack("{so}", "processes", task->results));
+	else if (nr > 1)
+		printf("%zu of %zu processes %s\n", nr - failed, nr, task->done);
+	if (task->options->json)
+		return status;
+	json_decref(task->results);
+	return status;
+}
+
+static bool has_object_of(pid_t pid, void *arg)
+{
+	const struct slp *slp = arg;
+	struct process *process = NULL;
+	bool fits = true;
+	struct err *err = process_open(pid, &process);
+
+	for (size_t i = 0; !err && i < slp->nr_objects; i++) {
+		uint8_t id[64];
+		size_t size = strlen(slp->objects[i].build_id) / 2;
+		bool have = size <= sizeof(id);
+
+		for (size_t j = 0; have && j < size; j++) {
+			unsigned byte = 0;
+
+			have = sscanf(slp->objects[i].build_id + 2 * j, "%2x", &byte) == 1;
+			id[j] = (uint8_t)byte;
+		}
+		fits &= have && process_find_build_id(process, id, size);
+	}
+	fits &= !err && slp->nr_objects && pid != getpid();
+	err_free(err);
+	process_close(process);
+	return fits;
+}
+
+static struct err *do_apply(const struct task *task, struct process *process,
+			    const struct apply_options *how, struct apply_result *result)
+{
+	return apply_patch(process, task->slp, how, result);
+}
+
+static struct err *do_check(const struct task *task, struct process *process,
+			    const struct apply_options *how, struct apply_result *result)
+{
+	return apply_check(process, task->slp, how, result);
+}
+
+static struct err *do_revert(const struct task *task, struct process *process,
+			     const struct apply_options *how, struct apply_result *result)
+{
+	return apply_revert(process, task->options->name ? task->options->name :
+			    cmd_file_word(task->options), how, result);
+}
+
+static int with_patch(const struct options *options, struct task *task)
+{
+	const char *file = cmd_file_word(options);
+	AUTO_FREE pid_t *pids = NULL;
+	AUTO_SLP struct slp *slp = NULL;
+	size_t nr = 0;
+	struct err *err = NULL;
+
+	if (!file)
+		return cmd_fail(options, err_new(ERR_USAGE, "usage",
+						 "which patch file? Give one"));
+	err = slp_open(file, &slp);
+	if (!err)
+		err = cmd_select(options, has_object_of, slp, &pids, &nr);
+	if (err)
+		return cmd_fail(options, err);
+	task->options = options;
+	task->slp = slp;
+	task->name = slp->name;
+	return run_all(task, pids, nr);
+}
+
+int cmd_apply(const struct options *options)
+{
+	struct task task = { .run = do_apply, .done = "applied" };
+
+	return with_patch(options, &task);
+}
+
+int cmd_check(const struct options *options)
+{
+	struct task task = { .run = do_check, .done = "can take" };
+
+	return with_patch(options, &task);
+}
+
+static bool has_record(pid_t pid, void *arg)
+{
+	struct process *process = NULL;
+	struct record record = { 0 };
+	struct err *err = process_open(pid, &process);
+	bool has;
+
+	(void)arg;
+	if (!err)
+		err = record_read(process, &record);
+	has = !err && record.nr_patches;
+	err_free(err);
+	record_done(&record);
+	process_close(process);
+	return has;
+}
+
+int cmd_revert(const struct options *options)
+{
+	const char *word = cmd_file_word(options);
+	struct task task = { .options = options, .run = do_revert, .done = "reverted",
+			     .name = options->name ? options->name :
+				     word ? word : "the newest patch" };
+	AUTO_FREE pid_t *pids = NULL;
+	size_t nr = 0;
+	struct err *err = cmd_select(options, has_record, NULL, &pids, &nr);
+
+	if (err)
+		return cmd_fail(options, err);
+	return run_all(&task, pids, nr);
+}

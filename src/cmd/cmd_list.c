@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* list, status: what the records of processes say, and whether it is so */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "mem.h"
+#include "record.h"
+#include "redirect.h"
+
+static void print_time(uint64_t seconds, char text[32])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm);
+}
+
+static bool is_interrupted(const struct record_patch *patch)
+{
+	return patch->state != PATCH_APPLIED && patch->state != PATCH_RETAINED;
+}
+
+static const char *entry_word(const struct process *process, const struct record *record,
+			      const struct record_patch *patch,
+			      const struct record_func *func)
+{
+	enum redirect_entry look = ENTRY_OTHER;
+	const struct record_func *top = record_top(record, func->site, NULL);
+	struct err *err;
+
+	if (top && top != func && patch->state == PATCH_APPLIED)
+		return "covered"; /* a newer patch has the function */
+	err = redirect_look(process, func, &look);
+	err_free(err);
+	switch (look) {
+	case ENTRY_NEW: return "new";
+	case ENTRY_OLD: return "old";
+	case ENTRY_ISLAND: return "between";
+	default: return "unexpected";
+	}
+}
+
+/* An applied function runs its new code, or a newer patch's. */
+static bool is_as_recorded(const struct record_patch *patch, const char *entry)
+{
+	if (patch->state == PATCH_APPLIED)
+		return !strcmp(entry, "new") || !strcmp(entry, "covered");
+	return patch->state == PATCH_RETAINED;
+}
+
+static json_t *json_func(const struct process *process, const struct record *record,
+			 const struct record_patch *patch, const struct record_func *func)
+{
+	const char *entry = entry_word(process, record, patch, func);
+
+	return json_pack("{ss,ss,ss,so,so,ss,sb}", "name", func->name,
+			 "object", func->object, "build_id", func->build_id,
+			 "site", json_sprintf("%#" PRIx64, func->site),
+			 "new", json_sprintf("%#" PRIx64, func->new_addr),
+			 "entry", entry, "ok", is_as_recorded(patch, entry));
+}
+
+static json_t *json_patch(const struct process *process, const struct record *record,
+			  const struct record_patch *patch)
+{
+	json_t *funcs = json_array();
+
+	for (size_t i = 0; i < patch->nr_funcs; i++)
+		json_array_append_new(funcs, json_func(process, record, patch,
+						       &patch->funcs[i]));
+	return json_pack("{ss,ss,ss,ss,sI,sI,so}", "name", patch->name,
+			 "digest", patch->digest, "description", patch->description,
+			 "state", patch_state_name(patch->state),
+			 "applied_at", (json_int_t)patch->applied_at,
+			 "memory", (json_int_t)patch->arena.size, "functions", funcs);
+}
+
+static void print_funcs(const struct process *process, const struct record *record,
+			const struct record_patch *patch)
+{
+	for (size_t i = 0; i < patch->nr_funcs; i++) {
+		const struct record_func *func = &patch->funcs[i];
+		const char *entry = entry_word(process, record, patch, func);
+
+		printf("    %-40s %-16s %s%s\n", func->name, func->object, entry,
+		       is_as_recorded(patch, entry) ? "" : "  <- not as recorded");
+	}
+}
+
+static void print_patch(const struct process *process, const struct record *record,
+			const struct record_patch *patch, bool details)
+{
+	char when[32];
+
+	print_time(patch->applied_at, when);
+	printf("%d (%s): %s  %s  since %s  %zu function%s%s%s\n", process->pid,
+	       process->comm, patch->name, patch_state_name(patch->state), when,
+	       patch->nr_funcs, patch->nr_funcs == 1 ? "" : "s",
+	       *patch->description ? "  " : "", patch->description);
+	if (is_interrupted(patch))
+		printf("    interrupted: stitch revert %d %s takes it out, the next "
+		       "apply goes on\n", process->pid, patch->name);
+	if (details)
+		print_funcs(process, record, patch);
+}
+
+static bool all_as_recorded(const struct process *process, const struct record *record)
+{
+	for (size_t i = 0; i < record->nr_patches; i++) {
+		const struct record_patch *patch = record->patches[i];
+
+		for (size_t j = 0; j < patch->nr_funcs; j++)
+			if (!is_as_recorded(patch, entry_word(process, record, patch,
+							      &patch->funcs[j])))
+				return false;
+	}
+	return true;
+}
+
+static void show_process(const struct options *options, const struct process *process,
+			 const struct record *record, bool details, json_t *out)
+{
+	json_t *patches = json_array();
+
+	for (size_t i = 0; i < record->nr_patches; i++) {
+		if (options->json)
+			json_array_append_new(patches, json_patch(process, record,
+								  record->patches[i]));
+		else
+			print_patch(process, record, record->patches[i], details);
+	}
+	if (!record->nr_patches && details && !options->json)
+		printf("%d (%s): no patch\n", process->pid, process->comm);
+	json_array_append_new(out, json_pack("{si,ss,so}", "pid", process->pid,
+					     "comm", process->comm, "patches", patches));
+}
+
+static int view_one(const struct options *options, pid_t pid, bool details, bool quiet,
+		    json_t *out)
+{
+	AUTO_PROCESS struct process *process = NULL;
+	AUTO_RECORD struct record record = { 0 };
+	struct err *err = process_open(pid, &process);
+	int status;
+
+	if (!err)
+		err = record_read(process, &record);
+	if (!err) {
+		if (record.nr_patches || !quiet)
+			show_process(options, process, &record, details, out);
+		return details && !all_as_recorded(process, &record) ? EXIT_FAILED :
+								       EXIT_DONE;
+	}
+	status = cmd_status_of(err);
+	/* Listing all processes passes over those that cannot be looked at. */
+	if (quiet && strcmp(err->reason, "bad-record")) {
+		err_free(err);
+		return EXIT_DONE;
+	}
+	if (options->json)
+		json_array_append_new(out, json_pack("{si,so}", "pid", (int)pid, "error",
+						     cmd_json_error(err)));
+	else
+		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+	err_free(err);
+	return status;
+}
+
+static bool not_me(pid_t pid, void *arg)
+{
+	(void)arg;
+	return pid != getpid();
+}
+
+static int view(const struct options *options, bool details)
+{
+	AUTO_FREE pid_t *pids = NULL;
+	struct options all = *options;
+	json_t *out = json_array();
+	bool quiet = !options->nr_words && !options->exe;
+	int status = EXIT_DONE;
+	size_t nr = 0;
+	struct err *err;
+
+	if (cmd_file_word(options))
+		return cmd_fail(options, err_new(ERR_USAGE, "usage", "%s is not a PID",
+						 cmd_file_word(options)));
+	all.all |= quiet;
+	err = cmd_select(&all, not_me, NULL, &pids, &nr);
+	for (size_t i = 0; i < nr && !err; i++)
+		status = cmd_worse(status, view_one(options, pids[i], details, quiet, out));
+	if (err)
+		status = cmd_fail(options, err);
+	else if (options->json)
+		cmd_print_json(json_pack("{sO}", "processes", out));
+	json_decref(out);
+	return status;
+}
+
+int cmd_list(const struct options *options)
+{
+	return view(options, false);
+}
+
+int cmd_status(const struct options *options)
+{
+	return view(options, true);
+}

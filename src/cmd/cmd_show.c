@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* show: what a patch file says of itself */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "mem.h"
+#include "slp.h"
+
+static const char *ref_kind(enum slp_ref_kind kind)
+{
+	static const char *const names[] = {
+		[SLP_REF_ADDRESS] = "address", [SLP_REF_IMPORT] = "import",
+		[SLP_REF_TLS] = "tls", [SLP_REF_IFUNC] = "ifunc",
+	};
+
+	return names[kind];
+}
+
+static void print_func(const struct slp *slp, const struct slp_func *func)
+{
+	uint64_t new_size = slp->image->symtab.symbols[func->symbol].size;
+
+	printf("    %s", func->name);
+	if (func->sympos)
+		printf(" (number %u of that name)", func->sympos);
+	printf(": %" PRIu64 " -> %" PRIu64 " bytes at %#" PRIx64 ", %s\n", func->size,
+	       new_size, func->vaddr, func->reason);
+	for (size_t i = 0; i < func->nr_parts; i++)
+		printf("      and %" PRIu64 " bytes at %#" PRIx64 "\n", func->parts[i].size,
+		       func->parts[i].vaddr);
+}
+
+static void print_slp(const struct slp *slp)
+{
+	printf("patch %s for %s\n", slp->name, slp->image->arch->name);
+	if (*slp->description)
+		printf("  %s\n", slp->description);
+	printf("  SHA-256 %s\n", slp->digest);
+	for (size_t i = 0; i < slp->nr_objects; i++) {
+		const struct slp_object *object = &slp->objects[i];
+
+		printf("  object %s, build ID %s\n", object->name, object->build_id);
+		for (size_t j = 0; j < object->nr_funcs; j++)
+			print_func(slp, &object->funcs[j]);
+	}
+	for (size_t i = 0; i < slp->nr_refs; i++) {
+		const struct slp_ref *ref = &slp->refs[i];
+
+		printf("  uses %s (%s", ref->name, ref_kind(ref->kind));
+		if (ref->kind == SLP_REF_IMPORT)
+			printf("%s%s", ref->version ? " " : "",
+			       ref->version ? ref->version : "");
+		else
+			printf(" %#" PRIx64 " in %s", ref->vaddr,
+			       slp->objects[ref->object].name);
+		printf(")\n");
+	}
+	for (size_t i = 0; i < slp->nr_notes; i++)
+		printf("  note: %s: %s\n", slp->notes[i].kind, slp->notes[i].text);
+	if (slp->keep_memory)
+		printf("  its memory stays after revert: addresses of its code are taken\n");
+}
+
+int cmd_show(const struct options *options)
+{
+	AUTO_SLP struct slp *slp = NULL;
+	const struct section *meta;
+	json_error_t why;
+	json_t *root;
+	struct err *err;
+
+	if (options->nr_words != 1)
+		return cmd_fail(options, err_new(ERR_USAGE, "usage",
+						 "show wants one patch file"));
+	err = slp_open(options->words[0], &slp);
+	if (err)
+		return cmd_fail(options, err);
+	if (!options->json) {
+		print_slp(slp);
+		return EXIT_DONE;
+	}
+	meta = image_find_section(slp->image, ".stitch.meta");
+	root = json_loadb((const char *)meta->data, meta->size, 0, &why);
+	json_object_set_new(root, "digest", json_string(slp->digest));
+	cmd_print_json(root);
+	return EXIT_DONE;
+}

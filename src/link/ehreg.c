@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ehreg.h"
+
+#include <elf.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "mem.h"
+
+enum {
+	MAX_CODE = 1024,
+	MAX_COLS = 64,
+	/* struct object of libgcc: three addresses, the section, flags, next. */
+	MAX_ENTRIES = 4096,
+	MAX_WORDS = 8192, /* of libgcc's variables */
+	OBJECT_PC_BEGIN = 0, OBJECT_SECTION = 24, OBJECT_FLAGS = 32,
+	ENCODING_OMIT = 0xff << 3, /* s.b.encoding, above three one-bit fields */
+};
+
+/*
+ * Which registers hold the second argument (the entry) and which the old head,
+ * followed through plain moves.  The code is walked in the order that it
+ * stands: the function has one path that does the work.
+ */
+struct learn {
+	bool is_entry[MAX_COLS];
+	uint64_t loaded_from[MAX_COLS]; /* address of the word in the register */
+	unsigned nr_heads, nr_flags;
+};
+
+static bool is_col(int16_t col)
+{
+	return col >= 0 && col < MAX_COLS;
+}
+
+static void learn_store(struct learn *l, const struct insn *insn, struct ehreg *reg)
+{
+	if (insn->is_pcrel && is_col(insn->src_reg) && l->is_entry[insn->src_reg]) {
+		if (reg->head != insn->mem)
+			l->nr_heads++;
+		reg->head = insn->mem;
+	} else if (is_col(insn->base_reg) && l->is_entry[insn->base_reg] &&
+		   is_col(insn->src_reg) && l->loaded_from[insn->src_reg]) {
+		/* entry->next = the word that the head will replace, perhaps */
+		reg->next_off = (unsigned)insn->base_disp;
+	}
+}
+
+static void learn_flag(struct learn *l, const struct insn *insn, struct ehreg *reg)
+{
+	if (!insn->is_pcrel || insn->imm != 1)
+		return;
+	if (reg->flag != insn->mem)
+		l->nr_flags++;
+	reg->flag = insn->mem;
+	reg->flag_size = insn->mem_size;
+}
+
+static void learn_insn(struct learn *l, const struct insn *insn, struct ehreg *reg)
+{
+	switch (insn->move) {
+	case MOVE_REG:
+		if (!is_col(insn->dst_reg) || !is_col(insn->src_reg))
+			return;
+		l->is_entry[insn->dst_reg] = l->is_entry[insn->src_reg];
+		l->loaded_from[insn->dst_reg] = l->loaded_from[insn->src_reg];
+		return;
+	case MOVE_LOAD:
+		if (!is_col(insn->dst_reg))
+			return;
+		l->is_entry[insn->dst_reg] = false;
+		l->loaded_from[insn->dst_reg] = insn->is_pcrel ? insn->mem : 0;
+		return;
+	case MOVE_STORE:
+		learn_store(l, insn, reg);
+		return;
+	case MOVE_STORE_IMM:
+		learn_flag(l, insn, reg);
+		return;
+	default:
+		return;
+	}
+}
+
+bool ehreg_learn(const struct arch *arch, const uint8_t *code, size_t size,
+		 uint64_t addr, struct ehreg *reg)
+{
+	struct learn l = { .nr_heads = 0 };
+	struct insn insn;
+
+	l.is_entry[arch->second_arg_col] = true;
+	reg->head = reg->flag = reg->next_off = 0;
+	for (size_t off = 0; off < size; off += insn.size) {
+		if (!arch->decode(code + off, size - off, addr + off, &insn))
+			return false;
+		learn_insn(&l, &insn, reg);
+	}
+	return l.nr_heads == 1 && l.nr_flags <= 1 && reg->next_off > OBJECT_FLAGS;
+}
+
+static const struct object *find_libgcc(const struct process *process,
+					const struct symbol **sym)
+{
+	for (size_t i = 0; i < process->nr_objects; i++) {
+		const struct object *object = process->objects[i];
+
+		*sym = image_find_export(object->image, "__register_frame_info", NULL);
+		if (*sym && image_find_export(object->image, "_Unwind_Find_FDE", NULL))
+			return object;
+	}
+	return NULL;
+}
+
+static struct err *learn_from(const struct process *process, const struct object *object,
+			      const struct symbol *sym, struct ehreg *reg)
+{
+	size_t size = sym->size && sym->size < MAX_CODE ? sym->size : 0;
+	const uint8_t *code = image_at(object->image, sym->value, size);
+
+	/* It may be no more than a jump to the one that does the work. */
+	for (unsigned hops = 0; code && hops < 3; hops++) {
+		if (ehreg_learn(process->arch, code, size, object->bias + sym->value, reg))
+			return NULL;
+		sym = image_find_export(object->image, "__register_frame_info_bases", NULL);
+		if (!sym || hops)
+			break;
+		size = sym->size < MAX_CODE ? sym->size : 0;
+		code = image_at(object->image, sym->value, size);
+	}
+	return err_new(ERR_UNSUPPORTED, "unwinder-unknown",
+		       "%s of process %d keeps its registrations in a way that is not "
+		       "known: exceptions could not pass through the patch", object->name,
+		       process->pid);
+}
+
+static void fill_object(const struct ehreg *reg, struct linked *linked)
+{
+	uint8_t *bytes = linked->data.bytes.data + (reg->object - linked->data.addr);
+	bool be = reg->process->arch->big_endian;
+
+	bytes_put(bytes + OBJECT_PC_BEGIN, 8, UINT64_MAX, be);
+	bytes_put(bytes + OBJECT_SECTION, 8, linked->eh_frame, be);
+	bytes_put(bytes + OBJECT_FLAGS, 8, ENCODING_OMIT, be);
+}
+
+struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
+			  struct linked *linked)
+{
+	const struct symbol *sym = NULL;
+	const struct object *libgcc = find_libgcc(process, &sym);
+	struct err *err;
+
+	*reg = (struct ehreg){ .process = process };
+	/* An .eh_frame of only its end has nothing to say. */
+	if (!libgcc || linked->eh_frame_size <= 4)
+		return NULL;
+	if ((err = learn_from(process, libgcc, sym, reg)))
+		return err;
+	reg->wanted = true;
+	reg->object = linked->eh_object;
+	fill_object(reg, linked);
+	return NULL;
+}
+
+struct err *ehreg_add(const struct ehreg *reg)
+{
+	uint8_t word[8], one[8] = { 0 };
+	uint64_t first;
+	struct err *err;
+	bool be;
+
+	if (!reg->wanted)
+		return NULL;
+	be = reg->process->arch->big_endian;
+	/* Complete before it is in the list, in the list before the flag. */
+	if ((err = process_read_word(reg->process, reg->head, &first)))
+		return err;
+	bytes_put(word, 8, first, be);
+	if ((err = process_write(reg->process, reg->object + reg->next_off, word, 8)))
+		return err;
+	bytes_put(word, 8, reg->object, be);
+	if ((err = process_write(reg->process, reg->head, word, 8)))
+		return err;
+	bytes_put(one, reg->flag_size ? reg->flag_size : 1, 1, be);
+	return reg->flag ? process_write(reg->process, reg->flag, one, reg->flag_size) : NULL;
+}
+
+/*
+ * Follows a list from the pointer at head; if it comes by object, *link is the
+ * address of the pointer to it.
+ */
+static bool find_link(const struct ehreg *reg, uint64_t head, uint64_t object, uint64_t *link)
+{
+	uint64_t at = head, to = 0;
+	uint8_t word[8];
+
+	for (unsigned nr = 0; nr < MAX_ENTRIES; nr++) {
+		if (!process_try_read(reg->process, at, word, 8))
+			return false;
+		to = bytes_get(word, 8, reg->process->arch->big_endian);
+		if (to == object) {
+			*link = at;
+			return true;
+		}
+		/* Only what is mapped and aligned can be an entry. */
+		if (!to || to % 8 || !maps_find(&reg->process->maps, to))
+			return false;
+		at = to + reg->next_off;
+	}
+	return false;
+}
+
+/* Any variable of libgcc's may be the head of the list that it is in now. */
+static bool find_any_link(const struct ehreg *reg, const struct object *libgcc,
+			  uint64_t object, uint64_t *link)
+{
+	for (size_t i = 0; i < libgcc->image->nr_segments; i++) {
+		const struct segment *seg = &libgcc->image->segments[i];
+		uint64_t start = libgcc->bias + ((seg->vaddr + 7) & ~UINT64_C(7));
+
+		if (seg->type != PT_LOAD || !(seg->flags & PF_W))
+			continue;
+		for (uint64_t off = 0; off + 8 <= seg->mem_size && off < 8 * MAX_WORDS;
+		     off += 8)
+			if (find_link(reg, start + off, object, link))
+				return true;
+	}
+	return false;
+}
+
+struct err *ehreg_remove(const struct process *process, uint64_t object, bool *gone)
+{
+	struct ehreg reg = { .process = process };
+	const struct symbol *sym = NULL;
+	const struct object *libgcc = find_libgcc(process, &sym);
+	uint64_t link, next;
+	uint8_t word[8];
+	struct err *err;
+
+	*gone = false;
+	if (!libgcc)
+		return NULL;
+	if ((err = learn_from(process, libgcc, sym, &reg)))
+		return err;
+	*gone = true;
+	if (!find_link(&reg, reg.head, object, &link) &&
+	    !find_any_link(&reg, libgcc, object, &link))
+		return NULL;
+	if ((err = process_read_word(process, object + reg.next_off, &next)))
+		return err;
+	bytes_put(word, 8, next, process->arch->big_endian);
+	return process_write(process, link, word, 8);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Telling the target's own unwinder about a patch's code, so that exceptions
+ * and cancellation pass through it.
+ *
+ * libgcc asks a list of registered .eh_frame sections before it asks the
+ * dynamic linker (libgcc, unwind-dw2-fde.c).  __register_frame_info() puts an
+ * entry at the list's head; we do the same by writing memory while no thread
+ * is in libgcc: where the head, the "list is not empty" flag and the entry's
+ * next pointer are is read off the instructions of that function.  A libgcc
+ * that keeps another structure (GCC 13 and later: a tree) is not recognised
+ * and left alone.
+ */
+#ifndef STITCH_LINK_EHREG_H
+#define STITCH_LINK_EHREG_H
+
+#include "link.h"
+#include "process.h"
+
+struct ehreg {
+	const struct process *process;
+	bool wanted;          /* there is something to register */
+	uint64_t object;      /* address of the entry, in the patch's data */
+	uint64_t head;        /* address of the list's first pointer */
+	uint64_t flag;        /* address of the flag; 0: this libgcc has none */
+	unsigned flag_size;
+	unsigned next_off;    /* of the next pointer in an entry */
+};
+
+/*
+ * Looks for the list and prepares the entry's bytes in linked.  wanted is
+ * false, without error, if the target has no libgcc or the patch no unwind
+ * information.  Error: unwinder-unknown.
+ */
+struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
+			  struct linked *linked) __attribute__((warn_unused_result));
+/*
+ * Puts the entry, which is in the target's memory by now, into the list: all
+ * threads stopped, none in libgcc.  Nothing if it is not wanted.
+ */
+struct err *ehreg_add(const struct ehreg *reg) __attribute__((warn_unused_result));
+
+/*
+ * Takes an entry out again, from whichever of libgcc's lists it is in by now:
+ * after the first exception it is among those that were looked at and sorted.
+ * All threads stopped, none in libgcc.  What libgcc allocated for it is lost.
+ * *gone: nothing of libgcc's leads to the entry any more.
+ */
+struct err *ehreg_remove(const struct process *process, uint64_t object, bool *gone)
+	__attribute__((warn_unused_result));
+
+/* What the instructions of __register_frame_info() say, for the unit test. */
+bool ehreg_learn(const struct arch *arch, const uint8_t *code, size_t size,
+		 uint64_t addr, struct ehreg *reg);
+
+#endif

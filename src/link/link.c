@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "link.h"
+
+#include <elf.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "mem.h"
+
+enum {
+	PAGE = 4096,
+	EH_OBJECT_SIZE = 128,
+	MAX_SECTION = 64 << 20,
+};
+
+enum group { GROUP_NONE, GROUP_CODE, GROUP_RODATA, GROUP_DATA };
+
+/* A GOT entry of one or two words, or a stub with its slot; keyed by use. */
+struct entry {
+	enum reloc_formula formula;
+	uint32_t symbol;
+	uint64_t addr;        /* of the slot */
+	uint64_t stub;        /* RELOC_CALL: of the stub */
+};
+
+struct job {
+	const struct process *process;
+	const struct arch *arch;
+	const struct slp *slp;
+	const struct object *const *objects;
+	struct resolver resolver;
+	struct linked *out;
+	enum group *group;    /* by section */
+	uint64_t *off;        /* by section: in its group */
+	struct entry *entries;
+	size_t nr_entries;
+	uint64_t stubs_off, got_off;
+};
+
+#define UNSUPPORTED(reason, ...) err_new(ERR_UNSUPPORTED, reason, __VA_ARGS__)
+
+static enum group group_of(const struct section *sec)
+{
+	if (!(sec->flags & SHF_ALLOC) || sec->type == SHT_NULL)
+		return GROUP_NONE;
+	if (sec->flags & SHF_EXECINSTR)
+		return GROUP_CODE;
+	if (!(sec->flags & SHF_WRITE) || !strncmp(sec->name, ".data.rel.ro", 12))
+		return GROUP_RODATA;
+	return GROUP_DATA;
+}
+
+static struct link_group *group_at(struct linked *out, enum group group)
+{
+	return group == GROUP_CODE ? &out->code :
+	       group == GROUP_RODATA ? &out->rodata : &out->data;
+}
+
+static struct err *place_sections(struct job *job)
+{
+	const struct image *image = job->slp->image;
+	const struct section *eh = NULL;
+
+	for (size_t i = 0; i < image->nr_sections; i++) {
+		const struct section *sec = &image->sections[i];
+		struct link_group *group;
+
+		job->group[i] = group_of(sec);
+		if (job->group[i] == GROUP_NONE)
+			continue;
+		if (sec->flags & SHF_TLS)
+			return UNSUPPORTED("tls-new", "%s: new thread-local variables "
+					   "cannot be added to running threads", sec->name);
+		if (sec->align & (sec->align - 1) || sec->align > PAGE ||
+		    sec->size > MAX_SECTION)
+			return UNSUPPORTED("bad-patch", "%s: size %" PRIu64 ", alignment "
+					   "%" PRIu64, sec->name, sec->size, sec->align);
+		group = group_at(job->out, job->group[i]);
+		buf_align(&group->bytes, sec->align);
+		if (!strcmp(sec->name, ".eh_frame"))
+			eh = sec;
+		job->off[i] = buf_add(&group->bytes, sec->data, sec->size);
+		if (eh == sec) {
+			buf_add(&group->bytes, NULL, 4); /* ends the records */
+			job->out->eh_frame = job->off[i];
+			job->out->eh_frame_size = sec->size + 4;
+		}
+	}
+	return NULL;
+}
+
+static const struct symbol *symbol_of(const struct job *job, uint32_t symbol)
+{
+	return &job->slp->image->symtab.symbols[symbol];
+}
+
+static struct entry *find_entry(const struct job *job, enum reloc_formula formula,
+				uint32_t symbol)
+{
+	for (size_t i = 0; i < job->nr_entries; i++)
+		if (job->entries[i].formula == formula && job->entries[i].symbol == symbol)
+			return &job->entries[i];
+	return NULL;
+}
+
+static bool needs_entry(const struct job *job, const struct reloc_type *type,
+			uint32_t symbol)
+{
+	switch (type->formula) {
+	case RELOC_GOT_PC:
+	case RELOC_GOT_TP:
+	case RELOC_TLS_GD:
+	case RELOC_TLS_LD:
+		return true;
+	case RELOC_CALL:
+		return symbol_of(job, symbol)->section == SHN_UNDEF;
+	default:
+		return false;
+	}
+}
+
+static struct err *count_relocs(struct job *job, uint32_t section)
+{
+	const struct image *image = job->slp->image;
+	AUTO_FREE struct reloc *relocs = NULL;
+	size_t nr;
+	struct err *err = image_relocs_of(image, section, &relocs, &nr);
+
+	for (size_t i = 0; i < nr && !err; i++) {
+		const struct reloc_type *type = arch_reloc(job->arch, relocs[i].type);
+
+		if (!type) {
+			err = UNSUPPORTED("relocation-unknown",
+					  "%s: relocation type %u is not known",
+					  image->sections[section].name, relocs[i].type);
+		} else if (needs_entry(job, type, relocs[i].symbol) &&
+			   !find_entry(job, type->formula, relocs[i].symbol)) {
+			struct entry *entry = ARRAY_ADD(job->entries, job->nr_entries);
+
+			entry->formula = type->formula;
+			entry->symbol = relocs[i].symbol;
+		}
+	}
+	return err;
+}
+
+/* Room for GOT entries, stubs and islands, now that their numbers are known. */
+static struct err *place_entries(struct job *job)
+{
+	struct linked *out = job->out;
+	size_t nr_stubs = 0;
+	struct err *err;
+
+	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
+		if (job->group[i] != GROUP_NONE && (err = count_relocs(job, (uint32_t)i)))
+			return err;
+	for (size_t i = 0; i < job->nr_entries; i++)
+		nr_stubs += job->entries[i].formula == RELOC_CALL;
+	buf_align(&out->rodata.bytes, 16);
+	job->got_off = buf_add(&out->rodata.bytes, NULL, 16 * job->nr_entries);
+	buf_align(&out->code.bytes, 16);
+	job->stubs_off = buf_add(&out->code.bytes, NULL, job->arch->stub_size * nr_stubs);
+	buf_align(&out->code.bytes, 64);
+	out->islands_size = LINK_ISLAND_SIZE * slp_nr_funcs(job->slp);
+	out->islands = buf_add(&out->code.bytes, NULL, out->islands_size);
+	buf_align(&out->data.bytes, 16);
+	out->eh_object = buf_add(&out->data.bytes, NULL, EH_OBJECT_SIZE);
+	return NULL;
+}
+
+static uint64_t pages(size_t size)
+{
+	return (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+}
+
+static struct err *place_arena(struct job *job)
+{
+	struct linked *out = job->out;
+	uint64_t low = UINT64_MAX, high = 0;
+
+	for (size_t i = 0; i < job->slp->nr_objects; i++) {
+		if (job->objects[i]->start < low)
+			low = job->objects[i]->start;
+		if (job->objects[i]->end > high)
+			high = job->objects[i]->end;
+	}
+	out->code.size = pages(out->code.bytes.size);
+	out->rodata.size = pages(out->rodata.bytes.size);
+	out->data.size = pages(out->data.bytes.size);
+	out->arena.size = out->code.size + out->rodata.size + out->data.size;
+	out->arena.start = maps_find_room(&job->process->maps, low, high,
+					  out->arena.size, job->arch->jump_reach);
+	if (!out->arena.start)
+		return UNSUPPORTED("no-room", "process %d has no %" PRIu64 " free bytes "
+				   "within reach of %s", job->process->pid,
+				   out->arena.size, job->objects[0]->name);
+	out->code.addr = out->arena.start;
+	out->rodata.addr = out->code.addr + out->code.size;
+	out->data.addr = out->rodata.addr + out->rodata.size;
+	out->islands += out->code.addr;
+	out->slots += out->rodata.addr;
+	out->eh_object += out->data.addr;
+	if (out->eh_frame_size)
+		out->eh_frame += out->rodata.addr;
+	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
+		if (job->group[i] != GROUP_NONE)
+			out->section_addr[i] = group_at(out, job->group[i])->addr +
+					       job->off[i];
+	return NULL;
+}
+
+uint64_t linked_symbol(const struct linked *linked, const struct slp *slp, uint32_t symbol)
+{
+	const struct symbol *sym = &slp->image->symtab.symbols[symbol];
+
+	return linked->section_addr[sym->section] + sym->value;
+}
+
+static struct err *import_value(const struct job *job, const struct slp_ref *ref,
+				uint64_t *value)
+{
+	struct err *err = resolve_import(&job->resolver, job->objects[ref->object],
+					 ref->name, ref->version, value);
+
+	if (!err || !ref->weak || strcmp(err->reason, "symbol-not-found"))
+		return err;
+	err_free(err);
+	*value = 0;
+	return NULL;
+}
+
+/* S: the address that a symbol of the patch has in the target. */
+static struct err *symbol_value(const struct job *job, uint32_t symbol, uint64_t *value)
+{
+	const struct symbol *sym = symbol_of(job, symbol);
+	const struct slp_ref *ref;
+
+	if (!symbol) {
+		*value = 0;
+		return NULL;
+	}
+	if (sym->section == SHN_ABS) {
+		*value = sym->value;
+		return NULL;
+	}
+	if (sym->section != SHN_UNDEF) {
+		if (sym->section >= job->slp->image->nr_sections ||
+		    job->group[sym->section] == GROUP_NONE)
+			return UNSUPPORTED("bad-patch", "symbol %s is in no section that "
+					   "is loaded", sym->name);
+		*value = linked_symbol(job->out, job->slp, symbol);
+		return NULL;
+	}
+	ref = slp_find_ref(job->slp, symbol);
+	if (!ref)
+		return UNSUPPORTED("bad-patch", "symbol %s is not explained", sym->name);
+	if (ref->kind == SLP_REF_IMPORT)
+		return import_value(job, ref, value);
+	if (ref->kind == SLP_REF_IFUNC)
+		return resolve_ifunc(&job->resolver, job->objects[ref->object],
+				     ref->name, ref->vaddr, value);
+	*value = ref->kind == SLP_REF_ADDRESS ?
+		 job->objects[ref->object]->bias + ref->vaddr : ref->vaddr;
+	return NULL;
+}
+
+static struct err *tls_ref(const struct job *job, uint32_t symbol,
+			   const struct slp_ref **ref)
+{
+	*ref = slp_find_ref(job->slp, symbol);
+	if (*ref && (*ref)->kind == SLP_REF_TLS)
+		return NULL;
+	return UNSUPPORTED("tls-new", "%s is not a thread-local variable of the running "
+			   "program", symbol_of(job, symbol)->name);
+}
+
+/* The words of a GOT entry. */
+static struct err *entry_words(const struct job *job, const struct entry *entry,
+			       uint64_t words[2])
+{
+	const struct slp_ref *ref;
+	int64_t tp_offset = 0;
+	struct err *err;
+
+	words[0] = words[1] = 0;
+	if (entry->formula == RELOC_GOT_PC || entry->formula == RELOC_CALL)
+		return symbol_value(job, entry->symbol, &words[0]);
+	if ((err = tls_ref(job, entry->symbol, &ref)))
+		return err;
+	if (entry->formula == RELOC_GOT_TP) {
+		err = resolve_tp_offset(&job->resolver, job->objects[ref->object],
+					ref->vaddr, &tp_offset);
+		words[0] = (uint64_t)tp_offset;
+		return err;
+	}
+	words[1] = entry->formula == RELOC_TLS_GD ? ref->vaddr : 0;
+	return resolve_tls_module(&job->resolver, job->objects[ref->object], &words[0]);
+}
+
+static struct err *fill_entries(struct job *job)
+{
+	struct linked *out = job->out;
+	uint64_t stub_off = job->stubs_off, words[2];
+	struct err *err;
+
+	for (size_t i = 0; i < job->nr_entries; i++) {
+		struct entry *entry = &job->entries[i];
+		uint64_t off = job->got_off + 16 * i;
+
+		if ((err = entry_words(job, entry, words)))
+			return err_wrap(err, "%s", symbol_of(job, entry->symbol)->name);
+		entry->addr = out->rodata.addr + off;
+		bytes_put(out->rodata.bytes.data + off, 8, words[0], job->arch->big_endian);
+		bytes_put(out->rodata.bytes.data + off + 8, 8, words[1],
+			  job->arch->big_endian);
+		if (entry->formula != RELOC_CALL)
+			continue;
+		entry->stub = out->code.addr + stub_off;
+		if (!job->arch->put_far_jump(out->code.bytes.data + stub_off, entry->stub,
+					     entry->addr))
+			return UNSUPPORTED("out-of-reach", "the patch is too large");
+		stub_off += job->arch->stub_size;
+	}
+	return NULL;
+}
+
+static bool fits(uint64_t value, const struct reloc_type *type)
+{
+	unsigned bits = type->size * 8u;
+
+	if (bits >= 64)
+		return true;
+	if (type->is_signed)
+		return (int64_t)value >= -(INT64_C(1) << (bits - 1)) &&
+		       (int64_t)value < INT64_C(1) << (bits - 1);
+	return value >> bits == 0;
+}
+
+/* The value to write, in the letters of the psABI. */
+static struct err *compute(const struct job *job, const struct reloc *rel,
+			   const struct reloc_type *type, uint64_t P, uint64_t *value)
+{
+	const struct entry *entry = find_entry(job, type->formula, rel->symbol);
+	uint64_t S = 0, A = (uint64_t)rel->addend;
+	const struct slp_ref *ref;
+	int64_t tp_offset = 0;
+	struct err *err;
+
+	switch (type->formula) {
+	case RELOC_TP:
+		if ((err = tls_ref(job, rel->symbol, &ref)))
+			return err;
+		err = resolve_tp_offset(&job->resolver, job->objects[ref->object],
+					ref->vaddr, &tp_offset);
+		*value = (uint64_t)tp_offset + A;
+		return err;
+	case RELOC_DTP:
+		if ((err = tls_ref(job, rel->symbol, &ref)))
+			return err;
+		*value = ref->vaddr + A;
+		return NULL;
+	case RELOC_SIZE:
+		*value = symbol_of(job, rel->symbol)->size + A;
+		return NULL;
+	case RELOC_GOT_PC:
+	case RELOC_GOT_TP:
+	case RELOC_TLS_GD:
+	case RELOC_TLS_LD:
+		*value = entry->addr + A - P;
+		return NULL;
+	default:
+		break;
+	}
+	if ((err = symbol_value(job, rel->symbol, &S)))
+		return err;
+	*value = type->formula == RELOC_ABS ? S + A : S + A - P;
+	if (type->formula == RELOC_CALL && entry && !fits(*value, type))
+		*value = entry->stub + A - P;
+	return NULL;
+}
+
+static struct err *apply_one(struct job *job, uint32_t section, const struct reloc *rel)
+{
+	const struct section *sec = &job->slp->image->sections[section];
+	const struct reloc_type *type = arch_reloc(job->arch, rel->type);
+	struct link_group *group = group_at(job->out, job->group[section]);
+	uint64_t P = job->out->section_addr[section] + rel->off, value;
+	struct err *err;
+
+	if (type->formula == RELOC_NONE)
+		return NULL;
+	if (sec->type == SHT_NOBITS || rel->off + type->size > sec->size)
+		return UNSUPPORTED("bad-patch", "%s: a relocation leaves the section",
+				   sec->name);
+	if ((err = compute(job, rel, type, P, &value)))
+		return err_wrap(err, "%s", symbol_of(job, rel->symbol)->name);
+	if (!fits(value, type))
+		return UNSUPPORTED("out-of-reach", "%s+%#" PRIx64 ": %s is too far away "
+				   "for %s", sec->name, rel->off,
+				   symbol_of(job, rel->symbol)->name, type->name);
+	bytes_put(group->bytes.data + job->off[section] + rel->off, type->size, value,
+		  job->arch->big_endian);
+	return NULL;
+}
+
+static struct err *apply_relocs(struct job *job, uint32_t section)
+{
+	AUTO_FREE struct reloc *relocs = NULL;
+	size_t nr;
+	struct err *err = image_relocs_of(job->slp->image, section, &relocs, &nr);
+
+	for (size_t i = 0; i < nr && !err; i++)
+		err = apply_one(job, section, &relocs[i]);
+	return err;
+}
+
+static struct err *link_all(struct job *job)
+{
+	struct err *err;
+
+	/* The slots come first in their group, so they share one page. */
+	buf_add(&job->out->rodata.bytes, NULL, 8 * slp_nr_funcs(job->slp));
+	if ((err = place_sections(job)) || (err = place_entries(job)) ||
+	    (err = place_arena(job)) || (err = fill_entries(job)))
+		return err;
+	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
+		if (job->group[i] != GROUP_NONE && (err = apply_relocs(job, (uint32_t)i)))
+			return err;
+	return NULL;
+}
+
+struct err *link_patch(const struct process *process, const struct slp *slp,
+		       const struct object *const *objects, struct linked *linked)
+{
+	size_t nr = slp->image->nr_sections;
+	struct job job = { .process = process, .arch = process->arch, .slp = slp,
+			   .objects = objects, .out = linked };
+	struct err *err;
+
+	*linked = (struct linked){ .section_addr = mem_alloc(nr * 8) };
+	job.group = mem_alloc(nr * sizeof(*job.group));
+	job.off = mem_alloc(nr * sizeof(*job.off));
+	err = resolver_init(&job.resolver, process);
+	if (!err)
+		err = link_all(&job);
+	resolver_done(&job.resolver);
+	free(job.group);
+	free(job.off);
+	free(job.entries);
+	if (err)
+		linked_done(linked);
+	return err;
+}
+
+void linked_done(struct linked *linked)
+{
+	buf_done(&linked->code.bytes);
+	buf_done(&linked->rodata.bytes);
+	buf_done(&linked->data.bytes);
+	free(linked->section_addr);
+	*linked = (struct linked){ 0 };
+}

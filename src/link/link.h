@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Linking a patch into a running process, as the dynamic linker would and
+ * without it: the result is bytes and addresses; nothing is written here.
+ *
+ * The arena, one run of mappings near the patched objects:
+ *
+ *   code     r-x   the patch's code, stubs for far calls, islands
+ *   rodata   r--   the page of slots, constants, GOT, .eh_frame
+ *   data     rw-   new variables
+ *
+ * Read-only data with relocations (.data.rel.ro) is relocated here, so it need
+ * never be writable in the target.
+ */
+#ifndef STITCH_LINK_LINK_H
+#define STITCH_LINK_LINK_H
+
+#include "process.h"
+#include "record.h"
+#include "resolve.h"
+#include "slp.h"
+
+enum {
+	LINK_ISLAND_SIZE = 128, /* a stub and a function's displaced instructions */
+};
+
+struct link_group {
+	uint64_t addr;
+	uint64_t size;      /* whole pages */
+	struct buf bytes;   /* at most size */
+};
+
+struct linked {
+	struct range arena;
+	struct link_group code, rodata, data;
+	uint64_t islands;   /* address; LINK_ISLAND_SIZE bytes a function */
+	size_t islands_size;
+	uint64_t slots;     /* address; 8 bytes a function, all in one page */
+	uint64_t eh_frame;
+	size_t eh_frame_size; /* with the zero record at its end */
+	uint64_t eh_object; /* room for what libgcc's list wants, in data */
+	uint64_t *section_addr; /* by number in the patch file; 0: not loaded */
+};
+
+/*
+ * objects: which object of the process each object of the patch is.
+ * Errors: no-room, relocation-unknown, out-of-reach, tls-new, and resolve.h's.
+ */
+struct err *link_patch(const struct process *process, const struct slp *slp,
+		       const struct object *const *objects, struct linked *linked)
+	__attribute__((warn_unused_result));
+void linked_done(struct linked *linked);
+#define AUTO_LINKED __attribute__((cleanup(linked_done)))
+
+/* The address of a symbol that the patch defines. */
+uint64_t linked_symbol(const struct linked *linked, const struct slp *slp, uint32_t symbol);
+
+#endif

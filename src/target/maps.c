@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "maps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+enum {
+	LOWEST = 0x10000,       /* vm.mmap_min_addr's default */
+	PAGE = 0x10000,         /* the largest page size of the ports */
+};
+
+static struct err *read_all(const char *path, char **text)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_BUF struct buf buf = { 0 };
+	char chunk[16384];
+	ssize_t got;
+
+	if (fd < 0)
+		return err_sys(errno == ENOENT ? ESRCH : errno, "%s", path);
+	while ((got = read(fd, chunk, sizeof(chunk))) > 0)
+		buf_add(&buf, chunk, (size_t)got);
+	if (got < 0)
+		return err_sys(errno, "%s", path);
+	buf_add(&buf, "", 1);
+	*text = (char *)buf.data;
+	buf.data = NULL;
+	return NULL;
+}
+
+static bool parse_line(char *line, struct map *map)
+{
+	char perms[5];
+	int path_at = 0;
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n",
+		   &map->start, &map->end, perms, &map->off, &map->dev_major,
+		   &map->dev_minor, &map->inode, &path_at) < 7)
+		return false;
+	map->read = perms[0] == 'r';
+	map->write = perms[1] == 'w';
+	map->exec = perms[2] == 'x';
+	map->shared = perms[3] == 's';
+	map->path = line + path_at;
+	return map->start < map->end;
+}
+
+struct err *maps_read(pid_t pid, struct maps *maps)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/maps", (int)pid);
+	struct err *err;
+	char *save = NULL;
+
+	*maps = (struct maps){ 0 };
+	if ((err = read_all(path, &maps->text)))
+		return err;
+	for (char *line = strtok_r(maps->text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		struct map *map = ARRAY_ADD(maps->map, maps->nr);
+
+		if (parse_line(line, map))
+			continue;
+		err = err_new(ERR_FAILED, "system", "%s: cannot read \"%s\"", path, line);
+		maps_done(maps);
+		return err;
+	}
+	/* A kernel thread, or a process that has just ended: no memory. */
+	if (!maps->nr) {
+		maps_done(maps);
+		return err_new(ERR_GONE, "gone", "process %d has no memory", (int)pid);
+	}
+	return NULL;
+}
+
+void maps_done(struct maps *maps)
+{
+	free(maps->map);
+	free(maps->text);
+	*maps = (struct maps){ 0 };
+}
+
+const struct map *maps_find(const struct maps *maps, uint64_t addr)
+{
+	size_t low = 0, high = maps->nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (maps->map[mid].end <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == maps->nr || maps->map[low].start > addr)
+		return NULL;
+	return &maps->map[low];
+}
+
+/* Stacks grow down into the room below them; leave it to them. */
+static bool grows_down(const struct map *map)
+{
+	return !strcmp(map->path, "[stack]");
+}
+
+uint64_t maps_find_room(const struct maps *maps, uint64_t near_start, uint64_t near_end,
+			uint64_t size, uint64_t reach)
+{
+	uint64_t lowest = near_end > reach ? near_end - reach : 0;
+	uint64_t highest = near_start + reach, best = 0;
+
+	size = (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	if (lowest < LOWEST)
+		lowest = LOWEST;
+	for (size_t i = 0; i <= maps->nr; i++) {
+		uint64_t low = i ? maps->map[i - 1].end : 0;
+		uint64_t high = i < maps->nr ? maps->map[i].start : highest;
+		uint64_t at;
+
+		if (low < lowest)
+			low = lowest;
+		if (high > highest)
+			high = highest;
+		/* One page of distance, so that neighbours stay apart. */
+		if (high < low || high - low < size + 2 * PAGE)
+			continue;
+		if (i < maps->nr && grows_down(&maps->map[i]))
+			continue;
+		if (high <= near_start) {
+			best = (high - PAGE - size) & ~(uint64_t)(PAGE - 1);
+			continue; /* the nearest below is the last one seen */
+		}
+		if (best)
+			break;
+		/* Above: at the far end of the gap, out of a heap's way. */
+		at = (high - PAGE - size) & ~(uint64_t)(PAGE - 1);
+		return at;
+	}
+	return best;
+}

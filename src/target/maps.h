@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* /proc/PID/maps (proc(5)), sorted by address. */
+#ifndef STITCH_TARGET_MAPS_H
+#define STITCH_TARGET_MAPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct map {
+	uint64_t start, end, off;
+	bool read, write, exec, shared;
+	unsigned dev_major, dev_minor;
+	uint64_t inode;       /* 0: no file */
+	const char *path;     /* "" without one; in maps' own memory */
+};
+
+struct maps {
+	struct map *map;
+	size_t nr;
+	char *text;
+};
+
+struct err *maps_read(pid_t pid, struct maps *maps) __attribute__((warn_unused_result));
+void maps_done(struct maps *maps);
+#define AUTO_MAPS __attribute__((cleanup(maps_done)))
+
+const struct map *maps_find(const struct maps *maps, uint64_t addr);
+/*
+ * A free range of size bytes (whole pages) from which every byte of
+ * [near_start, near_end) is within reach and the other way round.  Looks below
+ * first: above a program lies its heap, which has to grow.  0 if there is none.
+ */
+uint64_t maps_find_room(const struct maps *maps, uint64_t near_start, uint64_t near_end,
+			uint64_t size, uint64_t reach);
+
+#endif

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "process.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "mem.h"
+
+enum { MAX_VDSO = 1 << 20 };
+
+bool process_try_read(const struct process *process, uint64_t addr, void *to, size_t size)
+{
+	struct iovec local = { to, size };
+	struct iovec remote = { (void *)(uintptr_t)addr, size };
+	ssize_t got = process_vm_readv(process->pid, &local, 1, &remote, 1, 0);
+
+	if (got == (ssize_t)size)
+		return true;
+	/* Pages without read permission, and kernels without the call. */
+	got = pread(process->mem_fd, to, size, (off_t)addr);
+	return got == (ssize_t)size;
+}
+
+struct err *process_read(const struct process *process, uint64_t addr, void *to,
+			 size_t size)
+{
+	if (process_try_read(process, addr, to, size))
+		return NULL;
+	if (kill(process->pid, 0) && errno == ESRCH)
+		return err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
+	return err_new(ERR_FAILED, "no-memory",
+		       "process %d: %zu bytes at %#" PRIx64 " cannot be read",
+		       process->pid, size, addr);
+}
+
+struct err *process_write(const struct process *process, uint64_t addr,
+			  const void *from, size_t size)
+{
+	ssize_t done = pwrite(process->mem_fd, from, size, (off_t)addr);
+
+	if (done == (ssize_t)size)
+		return NULL;
+	if (done <= 0 && kill(process->pid, 0) && errno == ESRCH)
+		return err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
+	return err_new(ERR_FAILED, "no-memory",
+		       "process %d: %zu bytes at %#" PRIx64 " cannot be written",
+		       process->pid, size, addr);
+}
+
+struct err *process_read_word(const struct process *process, uint64_t addr, uint64_t *word)
+{
+	uint8_t bytes[8];
+	struct err *err = process_read(process, addr, bytes, sizeof(bytes));
+
+	if (!err)
+		*word = bytes_get(bytes, 8, process->arch->big_endian);
+	return err;
+}
+
+long process_status_number(pid_t pid, const char *field)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/status", (int)pid);
+	FILE *f = fopen(path, "re");
+	size_t len = strlen(field);
+	char line[512];
+	long value = -1;
+
+	while (f && value < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, len) && line[len] == ':')
+			value = strtol(line + len + 1, NULL, 10);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+/* comm, start time and start of the stack, fields 2, 22 and 28 of proc(5). */
+static struct err *read_stat(struct process *process)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/stat", (int)process->pid);
+	FILE *f = fopen(path, "re");
+	char text[1024], *open, *close, *save = NULL, *word;
+	size_t got;
+
+	if (!f)
+		return err_sys(errno == ENOENT ? ESRCH : errno, "process %d", process->pid);
+	got = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[got] = 0;
+	open = strchr(text, '(');
+	close = strrchr(text, ')');
+	if (!open || !close)
+		return err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
+	*close = 0;
+	snprintf(process->comm, sizeof(process->comm), "%s", open + 1);
+	word = strtok_r(close + 1, " ", &save);
+	for (int field = 3; word; field++, word = strtok_r(NULL, " ", &save)) {
+		if (field == 22)
+			process->start_time = strtoull(word, NULL, 10);
+		if (field == 28)
+			process->start_stack = strtoull(word, NULL, 10);
+	}
+	return NULL;
+}
+
+static void read_entry(struct process *process)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/auxv", (int)process->pid);
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t pair[2];
+
+	while (fd >= 0 && read(fd, pair, sizeof(pair)) == sizeof(pair) && pair[0])
+		if (pair[0] == AT_ENTRY)
+			process->entry = pair[1];
+}
+
+static const uint8_t *object_bytes(const struct unwind_code *code, uint64_t addr, size_t size)
+{
+	const struct object *object = code->owner;
+
+	return image_at(object->image, addr - object->bias, size);
+}
+
+/* Where .eh_frame is: said by .eh_frame_hdr, else by a section of that name. */
+static void find_eh(const struct object *object, struct eh_section *eh)
+{
+	const struct image *image = object->image;
+	const struct segment *seg = image_find_segment(image, PT_GNU_EH_FRAME);
+	const struct section *sec = image_find_section(image, ".eh_frame");
+
+	eh->big_endian = image->arch->big_endian;
+	if (sec && sec->data) {
+		eh->data = sec->data;
+		eh->size = sec->size;
+		eh->vaddr = sec->vaddr;
+	} else if (seg && image_at(image, seg->vaddr, 8)) {
+		/* No section headers: pcrel sdata4 pointer to .eh_frame. */
+		const uint8_t *hdr = image_at(image, seg->vaddr, 8);
+		const struct segment *load = image_segment(image, seg->vaddr);
+
+		if (hdr[1] != 0x1b)
+			return;
+		eh->vaddr = seg->vaddr + 4 + (uint64_t)(int32_t)
+			bytes_get(hdr + 4, 4, eh->big_endian);
+		if (image_segment(image, eh->vaddr) != load || !load)
+			return;
+		eh->size = load->vaddr + load->file_size - eh->vaddr;
+		eh->data = image_at(image, eh->vaddr, eh->size);
+	}
+	if (seg && eh->data) {
+		eh->hdr = image_at(image, seg->vaddr, seg->file_size);
+		eh->hdr_size = seg->file_size;
+		eh->hdr_vaddr = seg->vaddr;
+	}
+}
+
+static void make_code(struct process *process, struct object *object)
+{
+	struct eh_section eh = { 0 };
+	const char *soname = image_soname(object->image);
+	bool unwinder = soname && !strncmp(soname, "libgcc_s.so", 11);
+
+	find_eh(object, &eh);
+	for (size_t i = 0; i < object->image->nr_segments; i++) {
+		const struct segment *seg = &object->image->segments[i];
+		struct unwind_code *code;
+
+		if (seg->type != PT_LOAD || !(seg->flags & PF_X))
+			continue;
+		code = ARRAY_ADD(object->code, object->nr_code);
+		code->name = object->name;
+		code->start = seg->vaddr + object->bias;
+		code->end = code->start + seg->mem_size;
+		code->bias = object->bias;
+		code->eh = eh;
+		code->in_transition = unwinder;
+		code->bytes = object_bytes;
+		code->owner = object;
+		if (process->entry >= code->start && process->entry < code->end) {
+			code->entry = process->entry;
+			object->is_program = true;
+		}
+	}
+}
+
+static void set_extent(struct object *object)
+{
+	uint64_t low = UINT64_MAX, high = 0;
+
+	for (size_t i = 0; i < object->image->nr_segments; i++) {
+		const struct segment *seg = &object->image->segments[i];
+
+		if (seg->type != PT_LOAD)
+			continue;
+		if (seg->vaddr < low)
+			low = seg->vaddr;
+		if (seg->vaddr + seg->mem_size > high)
+			high = seg->vaddr + seg->mem_size;
+	}
+	object->start = (low + object->bias) & ~UINT64_C(4095);
+	object->end = (high + object->bias + 4095) & ~UINT64_C(4095);
+}
+
+/* bias = addr - vaddr of the executable segment that the mapping shows. */
+static bool find_bias(const struct image *image, const struct map *map, uint64_t *bias)
+{
+	uint64_t mask = ~(uint64_t)(4095);
+
+	for (size_t i = 0; i < image->nr_segments; i++) {
+		const struct segment *seg = &image->segments[i];
+
+		if (seg->type != PT_LOAD || !(seg->flags & PF_X) ||
+		    map->off < (seg->off & mask) ||
+		    map->off >= seg->off + seg->file_size)
+			continue;
+		*bias = map->start - (seg->vaddr + map->off - seg->off);
+		return true;
+	}
+	return false;
+}
+
+static struct err *open_mapped(const struct process *process, const struct map *map,
+			       struct image **image)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
+				       (int)process->pid, map->start, map->end);
+
+	return image_open(path, image);
+}
+
+static struct err *open_vdso(const struct process *process, const struct map *map,
+			     struct image **image)
+{
+	size_t size = map->end - map->start;
+	void *bytes;
+
+	if (size > MAX_VDSO)
+		return err_new(ERR_FAILED, "bad-elf", "vDSO of %zu bytes", size);
+	bytes = mem_alloc(size);
+	if (process_try_read(process, map->start, bytes, size))
+		return image_from_bytes(bytes, size, image);
+	free(bytes);
+	return err_new(ERR_FAILED, "no-memory", "vDSO cannot be read");
+}
+
+static char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *name = mem_strdup(slash ? slash + 1 : path);
+	char *deleted = strstr(name, " (deleted)");
+
+	if (deleted)
+		*deleted = 0;
+	return name;
+}
+
+static void object_free(struct object *object)
+{
+	image_free(object->image);
+	free(object->path);
+	free(object->name);
+	free(object->code);
+	free(object);
+}
+
+static struct err *add_object(struct process *process, const struct map *map)
+{
+	bool vdso = !strcmp(map->path, "[vdso]");
+	struct image *image = NULL;
+	struct object *object;
+	uint64_t bias;
+	struct err *err = vdso ? open_vdso(process, map, &image) :
+				 open_mapped(process, map, &image);
+
+	if (err)
+		return err;
+	if (image->arch != process->arch && process->arch) {
+		image_free(image);
+		return err_new(ERR_UNSUPPORTED, "foreign-architecture",
+			       "%s is for %s", map->path, image->arch->name);
+	}
+	if (!find_bias(image, map, &bias)) {
+		image_free(image);
+		return err_new(ERR_FAILED, "bad-elf",
+			       "%s: the mapping at %#" PRIx64 " is no segment of it",
+			       map->path, map->start);
+	}
+	object = mem_alloc(sizeof(*object));
+	object->image = image;
+	object->bias = bias;
+	object->path = mem_strdup(map->path);
+	object->name = base_name(map->path);
+	object->is_vdso = vdso;
+	object->dev_major = map->dev_major;
+	object->dev_minor = map->dev_minor;
+	object->inode = map->inode;
+	set_extent(object);
+	make_code(process, object);
+	*ARRAY_ADD(process->objects, process->nr_objects) = object;
+	return NULL;
+}
+
+static void note_unreadable(struct process *process, const struct map *map, struct err *err)
+{
+	char *all = mem_fmt("%s%s%s (%s)", process->unreadable ? process->unreadable : "",
+			    process->unreadable ? ", " : "", map->path, err->msg);
+
+	free(process->unreadable);
+	process->unreadable = all;
+	err_free(err);
+}
+
+static bool has_object(const struct process *process, const struct map *map)
+{
+	const struct object *object = process_object_at(process, map->start);
+
+	return object && object->inode == map->inode &&
+	       object->dev_major == map->dev_major && object->dev_minor == map->dev_minor;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct object *const *x = a, *const *y = b;
+
+	return (*x)->start < (*y)->start ? -1 : (*x)->start > (*y)->start;
+}
+
+static void drop_unmapped(struct process *process)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < process->nr_objects; i++) {
+		struct object *object = process->objects[i];
+		const struct map *map = object->nr_code ?
+			maps_find(&process->maps, object->code[0].start) : NULL;
+
+		if (map && (map->inode == object->inode))
+			process->objects[kept++] = object;
+		else
+			object_free(object);
+	}
+	/* ARRAY_ADD needs its capacity to follow from the count. */
+	struct object **same = NULL;
+	size_t nr = 0;
+
+	for (size_t i = 0; i < kept; i++)
+		*ARRAY_ADD(same, nr) = process->objects[i];
+	free(process->objects);
+	process->objects = same;
+	process->nr_objects = nr;
+}
+
+struct err *process_refresh(struct process *process)
+{
+	struct maps maps;
+	struct err *err = maps_read(process->pid, &maps);
+
+	if (err)
+		return err;
+	maps_done(&process->maps);
+	process->maps = maps;
+	drop_unmapped(process);
+	free(process->unreadable);
+	process->unreadable = NULL;
+	for (size_t i = 0; i < maps.nr; i++) {
+		const struct map *map = &maps.map[i];
+
+		if (!map->exec || (!map->inode && strcmp(map->path, "[vdso]")) ||
+		    has_object(process, map))
+			continue;
+		if ((err = add_object(process, map)))
+			note_unreadable(process, map, err);
+		else
+			qsort(process->objects, process->nr_objects,
+			      sizeof(*process->objects), by_address);
+	}
+	return NULL;
+}
+
+static struct err *check_permission(pid_t pid, int error)
+{
+	if (error == EPERM || error == EACCES)
+		return err_new(ERR_UNSUPPORTED, "not-permitted",
+			       "process %d may not be traced: run as root or with "
+			       "CAP_SYS_PTRACE", (int)pid);
+	return err_sys(error == ENOENT ? ESRCH : error, "process %d", (int)pid);
+}
+
+static struct err *load(struct process *process)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/mem", (int)process->pid);
+	const struct object *program;
+	struct err *err;
+
+	if ((err = read_stat(process)))
+		return err;
+	process->mem_fd = open(path, O_RDWR | O_CLOEXEC);
+	if (process->mem_fd < 0)
+		return check_permission(process->pid, errno);
+	read_entry(process);
+	if ((err = process_refresh(process)))
+		return err;
+	program = process_program(process);
+	if (!program)
+		return err_new(ERR_UNSUPPORTED, "no-program",
+			       "process %d: its program cannot be read%s%s", process->pid,
+			       process->unreadable ? ": " : "",
+			       process->unreadable ? process->unreadable : "");
+	process->arch = program->image->arch;
+	if (process->arch != arch_host())
+		return err_new(ERR_UNSUPPORTED, "foreign-architecture",
+			       "process %d runs %s code", process->pid,
+			       process->arch->name);
+	return NULL;
+}
+
+struct err *process_open(pid_t pid, struct process **result)
+{
+	struct process *process = mem_alloc(sizeof(*process));
+	struct err *err;
+
+	process->pid = pid;
+	process->mem_fd = -1;
+	err = load(process);
+	if (err)
+		process_close(process);
+	else
+		*result = process;
+	return err;
+}
+
+void process_close(struct process *process)
+{
+	if (!process)
+		return;
+	for (size_t i = 0; i < process->nr_objects; i++)
+		object_free(process->objects[i]);
+	free(process->objects);
+	free(process->unreadable);
+	maps_done(&process->maps);
+	if (process->mem_fd >= 0)
+		close(process->mem_fd);
+	free(process);
+}
+
+void process_closep(struct process **process)
+{
+	process_close(*process);
+}
+
+const struct object *process_object_at(const struct process *process, uint64_t addr)
+{
+	for (size_t i = 0; i < process->nr_objects; i++)
+		if (addr >= process->objects[i]->start && addr < process->objects[i]->end)
+			return process->objects[i];
+	return NULL;
+}
+
+const struct object *process_find_build_id(const struct process *process,
+					   const void *id, size_t size)
+{
+	for (size_t i = 0; i < process->nr_objects; i++)
+		if (image_has_build_id(process->objects[i]->image, id, size))
+			return process->objects[i];
+	return NULL;
+}
+
+const struct unwind_code *process_code_at(const struct process *process, uint64_t addr)
+{
+	const struct object *object = process_object_at(process, addr);
+
+	for (size_t i = 0; object && i < object->nr_code; i++)
+		if (addr >= object->code[i].start && addr < object->code[i].end)
+			return &object->code[i];
+	return NULL;
+}
+
+const struct object *process_program(const struct process *process)
+{
+	for (size_t i = 0; i < process->nr_objects; i++)
+		if (process->objects[i]->is_program)
+			return process->objects[i];
+	return NULL;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A target process: its memory, its mappings, the files that it runs.
+ *
+ * Files are known by what is mapped, never by name: each is opened through
+ * /proc/PID/map_files, so that a file that was deleted or replaced on disk, or
+ * that lies in another mount namespace, is still the right one.
+ */
+#ifndef STITCH_TARGET_PROCESS_H
+#define STITCH_TARGET_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "arch.h"
+#include "err.h"
+#include "image.h"
+#include "maps.h"
+#include "walk.h"
+
+struct object {
+	char *path;           /* as the kernel shows it; for people */
+	char *name;           /* the last part of path, without " (deleted)" */
+	uint64_t start, end;  /* addresses: from its first to its last mapping */
+	uint64_t bias;
+	unsigned dev_major, dev_minor;
+	uint64_t inode;
+	struct image *image;
+	bool is_vdso, is_program;
+	struct unwind_code *code; /* one for each executable segment */
+	size_t nr_code;
+	/* Words of GOT slots etc. are read from the target when asked for. */
+};
+
+struct process {
+	pid_t pid;
+	int mem_fd;           /* /proc/PID/mem */
+	const struct arch *arch;
+	char comm[17];
+	uint64_t start_time;  /* clock ticks since boot: tells a pid used again */
+	uint64_t start_stack; /* sp at the program's entry; 0: not told */
+	uint64_t entry;       /* address of the program's entry (AT_ENTRY) */
+	struct maps maps;
+	struct object **objects; /* in order of address */
+	size_t nr_objects;
+	/* Files with code that could not be read, for the messages. */
+	char *unreadable;
+};
+
+/*
+ * Opens the process, not its threads: nothing is stopped or changed.
+ * Errors: gone, not-permitted, kernel-thread, foreign-architecture, 32-bit.
+ */
+struct err *process_open(pid_t pid, struct process **process)
+	__attribute__((warn_unused_result));
+void process_close(struct process *process);
+void process_closep(struct process **process);
+#define AUTO_PROCESS __attribute__((cleanup(process_closep)))
+
+/* Reads the mappings and objects again; old struct object stay where they are. */
+struct err *process_refresh(struct process *process) __attribute__((warn_unused_result));
+
+/* All or nothing. Write works on read-only pages, too (copy-on-write). */
+struct err *process_read(const struct process *process, uint64_t addr, void *to,
+			 size_t size) __attribute__((warn_unused_result));
+struct err *process_write(const struct process *process, uint64_t addr,
+			  const void *from, size_t size)
+	__attribute__((warn_unused_result));
+bool process_try_read(const struct process *process, uint64_t addr, void *to,
+		      size_t size);
+struct err *process_read_word(const struct process *process, uint64_t addr,
+			      uint64_t *word) __attribute__((warn_unused_result));
+
+const struct object *process_object_at(const struct process *process, uint64_t addr);
+const struct object *process_find_build_id(const struct process *process,
+					   const void *id, size_t size);
+const struct unwind_code *process_code_at(const struct process *process, uint64_t addr);
+const struct object *process_program(const struct process *process);
+
+/* One number of /proc/PID/status ("Seccomp", "TracerPid", "Threads"), else -1. */
+long process_status_number(pid_t pid, const char *field);
+
+#endif

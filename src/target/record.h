@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The record: what was done to a process, kept in the process itself.
+ *
+ * It is one private, read-only, anonymous mapping of RECORD_SIZE bytes that
+ * begins with RECORD_MAGIC; the tool writes it from outside.  Two slots hold
+ * JSON text (docs/record.md) with its SHA-256; a word in the header names the
+ * valid one.  An update fills the other slot and then changes that one word, so
+ * a reader, and a tool that comes after one that was killed, see either the
+ * old record or the new one.  Every change of the process is in the record
+ * before it is made.
+ */
+#ifndef STITCH_TARGET_RECORD_H
+#define STITCH_TARGET_RECORD_H
+
+#include "process.h"
+
+enum {
+	RECORD_SIZE = 1 << 20,
+	RECORD_VERSION = 1,
+	RECORD_OLD_BYTES = 16,
+};
+
+/* A run of addresses. */
+struct range {
+	uint64_t start, size;
+};
+
+struct record_func {
+	char *name;
+	char *object;         /* name of the object it is in, for people */
+	char *build_id;       /* of that object, hex */
+	uint64_t site;        /* where the jump stands: entry + kept bytes */
+	uint8_t old_bytes[RECORD_OLD_BYTES]; /* at site, before any patch */
+	uint64_t new_addr;
+	uint64_t island;      /* jumps through slot */
+	uint64_t slot;        /* 8 bytes: new_addr, or where the old code goes on */
+	uint64_t displaced;   /* copy of the displaced instructions, then back */
+	struct range *old_parts; /* the original function, .cold too */
+	size_t nr_old_parts;
+	struct range *new_parts;
+	size_t nr_new_parts;
+};
+
+/* In the order of a patch's life; see the table in transition/apply.h. */
+enum patch_state {
+	PATCH_LOADING,   /* its memory may be there; no entry leads to it */
+	PATCH_ARMING,    /* entries may lead to its islands; the slots decide */
+	PATCH_APPLIED,
+	PATCH_REVERTING, /* entries may lead to islands or be as before */
+	PATCH_RETAINED,  /* reverted; its memory stays: pointers may be left */
+};
+
+struct record_patch {
+	char *name;
+	char *digest;         /* SHA-256 of the patch file, hex */
+	char *description;
+	uint64_t applied_at;  /* seconds since 1970 */
+	enum patch_state state;
+	bool keep_memory;     /* addresses of new code may be stored anywhere */
+	struct range arena;   /* everything below, one run of mappings */
+	struct range code, rodata, data; /* r-x, r--, rw- */
+	struct range islands; /* in code: stubs and displaced copies */
+	uint64_t eh_frame, eh_frame_size;
+	uint64_t eh_object;   /* what libgcc's list points to; 0: not in it */
+	struct record_func *funcs;
+	size_t nr_funcs;
+};
+
+struct record {
+	uint64_t addr;        /* 0: the process has none */
+	uint64_t active;      /* the header's word: sequence * 2 + slot */
+	struct record_patch **patches; /* oldest first */
+	size_t nr_patches;
+};
+
+/*
+ * Finds and reads the record; addr is 0 if there is none.  Errors: bad-record
+ * (damaged), record-too-new: nothing may be touched then.
+ */
+struct err *record_read(const struct process *process, struct record *record)
+	__attribute__((warn_unused_result));
+/* Turns the bytes of a record mapping's slots into a record: record_read's
+ * second half, for the fuzzer. */
+struct err *record_parse(const char *text, size_t size, struct record *record)
+	__attribute__((warn_unused_result));
+void record_done(struct record *record);
+#define AUTO_RECORD __attribute__((cleanup(record_done)))
+
+/* Maps an empty record if there is none: stops one thread for a moment. */
+struct err *record_create(struct process *process, struct record *record)
+	__attribute__((warn_unused_result));
+/* Writes the record as it is now and makes it the valid one. */
+struct err *record_write(const struct process *process, struct record *record)
+	__attribute__((warn_unused_result));
+/*
+ * The two halves of record_write(), for when the second must be one store:
+ * prepare writes the inactive slot, commit makes it the valid one.
+ */
+struct err *record_prepare(const struct process *process, const struct record *record)
+	__attribute__((warn_unused_result));
+struct err *record_commit(const struct process *process, struct record *record)
+	__attribute__((warn_unused_result));
+
+void record_func_done(struct record_func *func);
+struct record_patch *record_add(struct record *record);
+void record_remove(struct record *record, struct record_patch *patch);
+struct record_patch *record_find(const struct record *record, const char *name);
+/* The newest patch in effect that has a function at site, before limit if given. */
+const struct record_func *record_top(const struct record *record, uint64_t site,
+				     const struct record_patch *limit);
+const char *patch_state_name(enum patch_state state);
+
+#endif

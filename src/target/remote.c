@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "remote.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "event.h"
+#include "mem.h"
+
+enum {
+	STOP_MS = 50,        /* a thread that takes longer is passed over */
+	CALL_MS = 5000,
+	CODE_MAX = 64,
+	FRAME_MAX = 512,
+	TRIES = 200,
+};
+
+#ifndef PTRACE_O_SUSPEND_SECCOMP
+#define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
+#endif
+#ifndef PTRACE_EVENT_STOP
+#define PTRACE_EVENT_STOP 128
+#endif
+
+static long ptrace_do(long request, pid_t tid, uint64_t data)
+{
+	return syscall(SYS_ptrace, request, tid, NULL, (void *)(uintptr_t)data);
+}
+
+/* Our code but for the slot, or zeroes: bytes that we may use. */
+static bool is_ours_or_free(const struct arch *arch, const uint8_t *bytes)
+{
+	uint8_t code[CODE_MAX];
+	bool is_free = true;
+
+	arch->remote_code(code);
+	for (size_t i = 0; i < arch->remote.code_size; i++)
+		is_free &= !bytes[i];
+	return is_free || !memcmp(bytes, code, arch->remote.pc_slot);
+}
+
+/*
+ * The end of the last page of an executable segment: mapped, executable, and
+ * past the last byte that the file has for it.
+ */
+static uint64_t slack_of(const struct process *process, const struct object *object)
+{
+	const struct arch *arch = process->arch;
+	uint8_t bytes[CODE_MAX];
+
+	for (size_t i = 0; i < object->nr_code && !object->is_vdso; i++) {
+		uint64_t end = object->code[i].end;
+		uint64_t at = ((end + 4095) & ~UINT64_C(4095)) - CODE_MAX;
+		const struct map *map = maps_find(&process->maps, at);
+
+		if (at < end + 16 || !map || !map->exec || map->shared)
+			continue;
+		if (process_try_read(process, at, bytes, sizeof(bytes)) &&
+		    is_ours_or_free(arch, bytes))
+			return at;
+	}
+	return 0;
+}
+
+static struct err *place_code(struct remote *remote)
+{
+	struct process *process = remote->process;
+	const struct arch *arch = process->arch;
+	uint8_t code[CODE_MAX];
+	struct err *err;
+
+	for (size_t i = 0; i < process->nr_objects && !remote->code; i++)
+		remote->code = slack_of(process, process->objects[i]);
+	if (!remote->code)
+		return err_new(ERR_UNSUPPORTED, "no-slack",
+			       "process %d: no executable page has %d unused bytes at "
+			       "its end", process->pid, CODE_MAX);
+	if ((err = event_step("remote-code")))
+		return err;
+	arch->remote_code(code);
+	return process_write(process, remote->code, code, arch->remote.code_size);
+}
+
+/* Room on its stack, in its own user mode, with nothing waiting to happen. */
+static bool can_borrow(const struct remote *remote, const struct thread *thread)
+{
+	const struct arch *arch = remote->process->arch;
+	uint64_t sp = regs_sp(arch, &thread->regs);
+	size_t below = arch->remote.red_zone + arch->remote.frame_size;
+	const struct map *map = maps_find(&remote->process->maps, sp - 1);
+
+	if (thread->state != THREAD_STOPPED || thread->signal || thread->in_group_stop)
+		return false;
+	return map && map->write && map->read && sp - below >= map->start;
+}
+
+/* A thread's own seccomp mode; threads of one process may differ. */
+static bool has_seccomp(pid_t tid)
+{
+	return process_status_number(tid, "Seccomp") > 0;
+}
+
+static struct err *suspend_seccomp(struct remote *remote)
+{
+	pid_t tid = remote->thread->tid;
+
+	if (!has_seccomp(tid))
+		return NULL;
+	if (ptrace_do(PTRACE_SETOPTIONS, tid,
+		      PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP))
+		return err_new(ERR_UNSUPPORTED, "seccomp",
+			       "process %d filters its system calls and the kernel "
+			       "does not let that be suspended (CAP_SYS_ADMIN, "
+			       "CONFIG_CHECKPOINT_RESTORE)", remote->process->pid);
+	remote->suspended_seccomp = true;
+	return NULL;
+}
+
+/* Seizes and stops one thread; keeps it if it can be borrowed. */
+static struct err *try_thread(struct remote *remote, pid_t tid)
+{
+	struct threads *threads = &remote->threads;
+	struct thread *thread;
+	bool added = false;
+	struct err *err = threads_add(threads, tid, &added);
+
+	if (err || !added)
+		return err;
+	thread = threads->thread[threads->nr - 1];
+	err_free(thread_stop(threads, thread, STOP_MS));
+	if (!can_borrow(remote, thread)) {
+		thread_release(threads, thread);
+		return NULL;
+	}
+	remote->thread = thread;
+	remote->saved = thread->regs;
+	return NULL;
+}
+
+static struct err *choose_thread(struct remote *remote)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	size_t nr;
+	struct err *err = threads_list(remote->process->pid, &tids, &nr);
+
+	/* One without a system call filter first; then any. */
+	for (int pass = 0; pass < 2 && !err; pass++) {
+		for (size_t i = 0; i < nr && !err && !remote->thread; i++)
+			if ((pass == 1) == has_seccomp(tids[i]))
+				err = try_thread(remote, tids[i]);
+		if (remote->thread)
+			return suspend_seccomp(remote);
+	}
+	if (err)
+		return err;
+	return err_new(ERR_NOT_NOW, "no-thread",
+		       "process %d has no thread that could be borrowed now",
+		       remote->process->pid);
+}
+
+struct err *remote_begin(struct process *process, struct remote *remote)
+{
+	struct err *err;
+
+	*remote = (struct remote){ .process = process };
+	threads_init(&remote->threads, process);
+	remote->threads.ptrace_options = PTRACE_O_TRACESYSGOOD;
+	if ((err = process_refresh(process)) || (err = choose_thread(remote)) ||
+	    (err = place_code(remote)))
+		remote_end(remote);
+	return err;
+}
+
+static struct err *send_there(struct remote *remote, long nr, const uint64_t args[6])
+{
+	const struct process *process = remote->process;
+	const struct arch *arch = process->arch;
+	uint64_t sp = regs_sp(arch, &remote->saved), pc_back;
+	uint8_t frame[FRAME_MAX], slot[8];
+	struct regs call;
+	struct err *err;
+
+	arch->remote_frame(&remote->saved, remote->code, frame, &call, &pc_back);
+	bytes_put(slot, 8, pc_back, arch->big_endian);
+	regs_set(arch, &call, arch->sysret_off, (uint64_t)nr);
+	for (int i = 0; i < 6; i++)
+		regs_set(arch, &call, arch->sysarg_off[i], args[i]);
+	if ((err = process_write(process, remote->code + arch->remote.pc_slot, slot, 8)) ||
+	    (err = process_write(process, sp - arch->remote.red_zone -
+				 arch->remote.frame_size, frame,
+				 arch->remote.frame_size)) ||
+	    (err = event_step("remote-send")))
+		return err;
+	err = thread_set_regs(arch, remote->thread->tid, &call);
+	if (!err)
+		remote->busy = true;
+	return err;
+}
+
+/*
+ * Lets the thread run to its next system call stop.  Anything else that comes
+ * first (a signal, a group stop) finds the thread before the call: it gets its
+ * own registers back and is let go to do what it has to.
+ */
+static struct err *run_to_call_stop(struct remote *remote)
+{
+	struct thread *thread = remote->thread;
+	bool reported;
+	int status;
+	struct err *err;
+
+	if (ptrace_do(PTRACE_SYSCALL, thread->tid, 0))
+		return err_sys(errno, "thread %d: resuming", (int)thread->tid);
+	err = thread_wait(thread->tid, clock_ms() + CALL_MS, &status, &reported);
+	if (err)
+		return err;
+	if (!reported)
+		return err_new(ERR_FAILED, "system", "thread %d does not return from a "
+			       "system call made for it", (int)thread->tid);
+	if (!WIFSTOPPED(status)) {
+		thread->state = THREAD_GONE;
+		return err_new(ERR_GONE, "gone", "thread %d has ended", (int)thread->tid);
+	}
+	if (status >> 16 == 0 && WSTOPSIG(status) == (SIGTRAP | 0x80))
+		return NULL;
+	thread->signal = status >> 16 ? 0 : WSTOPSIG(status);
+	return err_new(ERR_NOT_NOW, "signal", "thread %d had a signal to take",
+		       (int)thread->tid);
+}
+
+struct err *remote_call(struct remote *remote, long nr, const uint64_t args[6],
+			int64_t *result)
+{
+	const struct arch *arch = remote->process->arch;
+	struct regs regs;
+	struct err *err;
+
+	if ((err = send_there(remote, nr, args)) ||
+	    (err = run_to_call_stop(remote)) ||          /* at its entry */
+	    (err = event_step("remote-entered")) ||
+	    (err = run_to_call_stop(remote)) ||          /* at its exit */
+	    (err = thread_get_regs(arch, remote->thread->tid, &regs)))
+		return err;
+	*result = (int64_t)regs_get(arch, &regs, arch->sysret_off);
+	return event_step("remote-returned");
+}
+
+/*
+ * From a system call's exit back to where the thread was.  Only a thread that
+ * the kernel has on its way through signal delivery gets its interrupted call
+ * begun again, so it is stopped there once more before its registers are put
+ * back; in all the time before, it would find its own way back.
+ */
+static void put_back(struct remote *remote)
+{
+	struct thread *thread = remote->thread;
+	const struct arch *arch = remote->process->arch;
+	bool reported = false;
+	int status;
+
+	if (!thread->signal) {
+		ptrace_do(PTRACE_INTERRUPT, thread->tid, 0);
+		ptrace_do(PTRACE_CONT, thread->tid, 0);
+		err_free(thread_wait(thread->tid, clock_ms() + CALL_MS, &status,
+				     &reported));
+		if (!reported)
+			return;
+		if (!WIFSTOPPED(status)) {
+			thread->state = THREAD_GONE;
+			return;
+		}
+		if (!(status >> 16))
+			thread->signal = WSTOPSIG(status);
+	}
+	err_free(thread_set_regs(arch, thread->tid, &remote->saved));
+}
+
+void remote_end(struct remote *remote)
+{
+	if (remote->busy && remote->thread->state == THREAD_STOPPED)
+		put_back(remote);
+	remote->busy = false;
+	threads_done(&remote->threads);
+}
+
+static struct err *run_from(struct process *process, struct remote_plan *plan, size_t nr)
+{
+	struct remote remote;
+	struct err *err = remote_begin(process, &remote);
+
+	for (size_t i = 0; i < nr && !err; i++) {
+		if (plan[i].done)
+			continue;
+		err = remote_call(&remote, plan[i].nr, plan[i].args, &plan[i].result);
+		plan[i].done = !err;
+		if (!err && plan[i].result < 0 && plan[i].result > -4096 &&
+		    !plan[i].may_fail)
+			err = err_sys((int)-plan[i].result, "process %d: %s",
+				      process->pid, plan[i].what);
+	}
+	remote_end(&remote);
+	return err;
+}
+
+struct err *remote_run(struct process *process, struct remote_plan *plan, size_t nr)
+{
+	struct err *err = NULL;
+
+	for (int try = 0; try < TRIES; try++) {
+		err = run_from(process, plan, nr);
+		if (!err || err->kind != ERR_NOT_NOW || !strcmp(err->reason, "traced"))
+			return err;
+		err_freep(&err);
+		usleep((useconds_t)(1000 + 500 * try));
+	}
+	return err_new(ERR_NOT_NOW, "no-thread",
+		       "process %d: no thread could be borrowed in %d tries",
+		       process->pid, TRIES);
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "threads.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "event.h"
+#include "mem.h"
+
+#ifndef PTRACE_EVENT_STOP
+#define PTRACE_EVENT_STOP 128
+#endif
+
+uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t clock_ms(void)
+{
+	return clock_ns() / 1000000;
+}
+
+void window_open(struct window *window)
+{
+	struct sched_param now, fifo = { .sched_priority = 1 };
+
+	window->policy = sched_getscheduler(0);
+	window->raised = false;
+	if (window->policy < 0 || sched_getparam(0, &now))
+		return;
+	window->priority = now.sched_priority;
+	if ((window->policy & ~SCHED_RESET_ON_FORK) == SCHED_FIFO)
+		return; /* somebody chose better */
+	window->raised = !sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &fifo);
+}
+
+void window_close(struct window *window)
+{
+	struct sched_param old = { .sched_priority = window->priority };
+
+	if (window->raised)
+		sched_setscheduler(0, window->policy, &old);
+	window->raised = false;
+}
+
+static long ptrace_do(long request, pid_t tid, void *addr, void *data)
+{
+	return syscall(SYS_ptrace, request, tid, addr, data);
+}
+
+struct err *thread_get_regs(const struct arch *arch, pid_t tid, struct regs *regs)
+{
+	struct iovec iov = { regs->bytes, arch->regs_size };
+
+	if (ptrace_do(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &iov))
+		return err_sys(errno, "thread %d: registers", (int)tid);
+	if (iov.iov_len != arch->regs_size)
+		return err_new(ERR_UNSUPPORTED, "32-bit",
+			       "thread %d runs in another mode than %s", (int)tid,
+			       arch->name);
+	return NULL;
+}
+
+struct err *thread_set_regs(const struct arch *arch, pid_t tid, const struct regs *regs)
+{
+	struct regs copy = *regs;
+	struct iovec iov = { copy.bytes, arch->regs_size };
+
+	if (ptrace_do(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &iov))
+		return err_sys(errno, "thread %d: setting registers", (int)tid);
+	return NULL;
+}
+
+void thread_name(pid_t pid, pid_t tid, char name[17])
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/task/%d/comm", (int)pid, (int)tid);
+	FILE *f = fopen(path, "re");
+
+	strcpy(name, "?");
+	if (f && fgets(name, 17, f))
+		name[strcspn(name, "\n")] = 0;
+	if (f)
+		fclose(f);
+}
+
+/* Field n (from 3 on) of /proc/TID/stat. */
+static bool stat_field(pid_t tid, int n, char *word, size_t size)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/stat", (int)tid);
+	FILE *f = fopen(path, "re");
+	char text[1024], *save = NULL, *at;
+	size_t got;
+
+	if (!f)
+		return false;
+	got = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[got] = 0;
+	at = strrchr(text, ')');
+	at = at ? strtok_r(at + 1, " ", &save) : NULL;
+	for (int field = 3; at && field < n; field++)
+		at = strtok_r(NULL, " ", &save);
+	if (at)
+		snprintf(word, size, "%s", at);
+	return at != NULL;
+}
+
+char thread_proc_state(pid_t tid)
+{
+	char word[8];
+
+	return stat_field(tid, 3, word, sizeof(word)) ? word[0] : '?';
+}
+
+/* A thread of the kernel that only looks like one of the process (io_uring). */
+static bool is_kernel_worker(pid_t tid)
+{
+	enum { PF_IO_WORKER = 0x10, PF_USER_WORKER = 0x4000 };
+	char word[24];
+
+	return stat_field(tid, 9, word, sizeof(word)) &&
+	       (strtoul(word, NULL, 10) & (PF_IO_WORKER | PF_USER_WORKER));
+}
+
+static struct thread *find_thread(struct threads *threads, pid_t tid)
+{
+	for (size_t i = 0; i < threads->nr; i++)
+		if (threads->thread[i]->tid == tid)
+			return threads->thread[i];
+	return NULL;
+}
+
+static struct err *refuse_seize(const struct threads *threads, pid_t tid, int error)
+{
+	long tracer;
+
+	if (error != EPERM && error != EBUSY)
+		return err_sys(error, "thread %d: seizing", (int)tid);
+	tracer = process_status_number(tid, "TracerPid");
+	if (tracer > 0)
+		return err_new(ERR_NOT_NOW, "traced",
+			       "thread %d of process %d is traced by process %ld; try "
+			       "again when that has ended", (int)tid,
+			       threads->process->pid, tracer);
+	return err_new(ERR_UNSUPPORTED, "not-permitted",
+		       "thread %d may not be traced: run as root or with "
+		       "CAP_SYS_PTRACE, and see kernel.yama.ptrace_scope", (int)tid);
+}
+
+struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
+{
+	struct thread *thread;
+	int error;
+
+	if (ptrace_do(PTRACE_SEIZE, tid, NULL, (void *)threads->ptrace_options)) {
+		error = errno;
+		if (error == ESRCH || thread_proc_state(tid) == 'Z' ||
+		    thread_proc_state(tid) == 'X' || thread_proc_state(tid) == '?')
+			return NULL; /* it has ended: nothing of it is left to check */
+		return refuse_seize(threads, tid, error);
+	}
+	thread = mem_alloc(sizeof(*thread));
+	thread->tid = tid;
+	thread->state = THREAD_SEIZED;
+	*ARRAY_ADD(threads->thread, threads->nr) = thread;
+	*added = true;
+	return NULL;
+}
+
+struct err *threads_list(pid_t pid, pid_t **tids, size_t *nr)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/task", (int)pid);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	*tids = NULL;
+	*nr = 0;
+	if (!dir)
+		return err_sys(errno == ENOENT ? ESRCH : errno, "process %d", (int)pid);
+	while ((entry = readdir(dir))) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (tid > 0)
+			*ARRAY_ADD(*tids, *nr) = tid;
+	}
+	closedir(dir);
+	return NULL;
+}
+
+static struct err *seize_tasks_of(struct threads *threads, pid_t pid, bool *added)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	size_t nr;
+	struct err *err = threads_list(pid, &tids, &nr);
+
+	for (size_t i = 0; i < nr && !err; i++)
+		if (!find_thread(threads, tids[i]))
+			err = threads_add(threads, tids[i], added);
+	return err;
+}
+
+/* One pass over all tasks; *added if one was new. */
+static struct err *seize_new(struct threads *threads, bool *added)
+{
+	struct err *err = seize_tasks_of(threads, threads->process->pid, added);
+
+	for (size_t i = 0; i < threads->nr_peers && !err; i++) {
+		err = seize_tasks_of(threads, threads->peers[i], added);
+		if (err_is_gone(err))
+			err_freep(&err);
+	}
+	return err;
+}
+
+/*
+ * Processes made by clone(CLONE_VM) or vfork run the same code and are in no
+ * list of the kernel's; kcmp() tells.
+ */
+static struct err *find_peers(struct threads *threads)
+{
+	pid_t pid = threads->process->pid;
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		pid_t other = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (other <= 0 || other == pid ||
+		    syscall(SYS_kcmp, pid, other, KCMP_VM, 0, 0))
+			continue;
+		if (threads->nr_peers == ARRAY_SIZE(threads->peers)) {
+			closedir(dir);
+			return err_new(ERR_UNSUPPORTED, "shared-memory",
+				       "process %d shares its memory with more than "
+				       "%zu others", pid, threads->nr_peers);
+		}
+		threads->peers[threads->nr_peers++] = other;
+	}
+	if (dir)
+		closedir(dir);
+	return NULL;
+}
+
+/* SIGCHLD tells of every stop; blocked, it can be waited for with a limit. */
+static void block_sigchld(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void threads_init(struct threads *threads, const struct process *process)
+{
+	*threads = (struct threads){ .process = process };
+	block_sigchld();
+}
+
+struct err *threads_seize(struct threads *threads)
+{
+	const struct process *process = threads->process;
+	struct err *err;
+	bool added;
+
+	if ((err = find_peers(threads)))
+		return err;
+	do {
+		added = false;
+		err = seize_new(threads, &added);
+	} while (!err && added);
+	if (!err && !threads->nr)
+		err = err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
+	return err;
+}
+
+struct err *thread_wait(pid_t tid, uint64_t deadline_ms, int *status, bool *reported)
+{
+	struct timespec slice = { 0, 2000000 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	for (;;) {
+		pid_t got = waitpid(tid, status, __WALL | WNOHANG);
+
+		*reported = got == tid;
+		if (*reported)
+			return NULL;
+		if (got < 0 && errno != EINTR)
+			return err_sys(errno == ECHILD ? ESRCH : errno, "thread %d",
+				       (int)tid);
+		if (clock_ms() >= deadline_ms)
+			return NULL;
+		sigtimedwait(&set, NULL, &slice);
+	}
+}
+
+/* Takes what a thread reported into account. */
+static struct err *note_status(const struct threads *threads, struct thread *thread,
+			       int status)
+{
+	const struct arch *arch = threads->process->arch;
+	int event = status >> 16;
+	struct err *err;
+
+	if (!WIFSTOPPED(status)) {
+		thread->state = THREAD_GONE;
+		return NULL;
+	}
+	thread->state = THREAD_STOPPED;
+	thread->in_group_stop = false;
+	thread->signal = 0;
+	if (event == PTRACE_EVENT_STOP) {
+		thread->asked = false;
+		thread->in_group_stop = WSTOPSIG(status) != SIGTRAP;
+	} else if (!event) {
+		thread->signal = WSTOPSIG(status);
+	}
+	err = thread_get_regs(arch, thread->tid, &thread->regs);
+	if (!err && !thread->signal && !thread->in_group_stop &&
+	    regs_fix_eintr(arch, &thread->regs)) {
+		thread->fixed_eintr = true;
+		err = thread_set_regs(arch, thread->tid, &thread->regs);
+	}
+	if (err_is_gone(err)) {
+		/* Killed in its stop: its end is reported next. */
+		err_freep(&err);
+		thread->state = THREAD_GONE;
+	}
+	return err;
+}
+
+static void ask(struct thread *thread)
+{
+	if (thread->asked || thread->state != THREAD_SEIZED)
+		return;
+	thread->asked = true;
+	if (ptrace_do(PTRACE_INTERRUPT, thread->tid, NULL, NULL) && errno == ESRCH)
+		thread->asked = true; /* its end will be reported */
+}
+
+static struct err *wait_stopped(const struct threads *threads, struct thread *thread,
+				uint64_t deadline_ms)
+{
+	char name[17];
+	bool reported;
+	int status;
+	struct err *err = thread_wait(thread->tid, deadline_ms, &status, &reported);
+
+	if (err_is_gone(err)) {
+		err_free(err);
+		thread->state = THREAD_GONE;
+		return NULL;
+	}
+	if (err || reported)
+		return err ? err : note_status(threads, thread, status);
+	if (is_kernel_worker(thread->tid)) {
+		/* It never runs the program's code and answers nobody. */
+		ptrace_do(PTRACE_DETACH, thread->tid, NULL, NULL);
+		thread->state = THREAD_GONE;
+		return NULL;
+	}
+	thread_name(threads->process->pid, thread->tid, name);
+	return err_new(ERR_NOT_NOW, "does-not-stop",
+		       "thread %d (%s) does not stop: it is in state %c in the kernel%s",
+		       (int)thread->tid, name, thread_proc_state(thread->tid),
+		       thread_proc_state(thread->tid) == 'D' ?
+		       ", perhaps the parent of a vfork" : "");
+}
+
+struct err *thread_stop(const struct threads *threads, struct thread *thread,
+			unsigned timeout_ms)
+{
+	ask(thread);
+	if (thread->state != THREAD_SEIZED)
+		return NULL;
+	return wait_stopped(threads, thread, clock_ms() + timeout_ms);
+}
+
+struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
+{
+	uint64_t deadline = clock_ms() + timeout_ms;
+	struct err *err;
+	bool added;
+
+	do {
+		for (size_t i = 0; i < threads->nr; i++)
+			ask(threads->thread[i]);
+		for (size_t i = 0; i < threads->nr; i++) {
+			if (threads->thread[i]->state != THREAD_SEIZED)
+				continue;
+			err = wait_stopped(threads, threads->thread[i], deadline);
+			if (err)
+				return err;
+		}
+		added = false;
+		if ((err = seize_new(threads, &added)))
+			return err;
+	} while (added);
+	event("stopped threads=%zu", threads->nr);
+	return NULL;
+}
+
+/*
+ * PTRACE_DETACH wants a stopped thread.  One that was asked to stop and did
+ * not is waited for a little; one that still does not is left to the death of
+ * the tool, which detaches it.
+ */
+void thread_release(const struct threads *threads, struct thread *thread)
+{
+	if (thread->state == THREAD_SEIZED) {
+		ask(thread);
+		err_free(wait_stopped(threads, thread, clock_ms() + 100));
+	}
+	if (thread->state != THREAD_STOPPED)
+		return;
+	ptrace_do(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal);
+	thread->state = THREAD_RELEASED;
+}
+
+void threads_done(struct threads *threads)
+{
+	size_t stopped = 0;
+
+	for (size_t i = 0; i < threads->nr; i++)
+		stopped += threads->thread[i]->state == THREAD_STOPPED;
+	/* First those that stand still: they wait for us. */
+	for (size_t i = 0; i < threads->nr; i++)
+		if (threads->thread[i]->state == THREAD_STOPPED)
+			thread_release(threads, threads->thread[i]);
+	for (size_t i = 0; i < threads->nr; i++)
+		ask(threads->thread[i]);
+	for (size_t i = 0; i < threads->nr; i++) {
+		thread_release(threads, threads->thread[i]);
+		free(threads->thread[i]);
+	}
+	if (stopped)
+		event("resumed threads=%zu", stopped);
+	free(threads->thread);
+	*threads = (struct threads){ 0 };
+}

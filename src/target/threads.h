@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The threads of a process and of every process that shares its memory:
+ * seizing, stopping, letting go.
+ *
+ * Only PTRACE_SEIZE and PTRACE_INTERRUPT are used: no signal is sent, so none
+ * can be lost or merged.  A signal that a thread reports while we hold it goes
+ * back to it, with all that came with it, when it is let go (ptrace(2)).  The
+ * death of the tool lets every thread go on as it stands.
+ */
+#ifndef STITCH_TARGET_THREADS_H
+#define STITCH_TARGET_THREADS_H
+
+#include "process.h"
+
+enum thread_state {
+	THREAD_SEIZED,   /* ours, running */
+	THREAD_STOPPED,  /* stopped: regs are right, memory may be read */
+	THREAD_RELEASED,
+	THREAD_GONE,     /* it ended, or it never runs code of the program */
+};
+
+struct thread {
+	pid_t tid;
+	enum thread_state state;
+	bool asked;       /* PTRACE_INTERRUPT was sent and not answered yet */
+	bool in_group_stop; /* SIGSTOP and its like: it stays stopped after us */
+	int signal;       /* stopped before this signal's delivery, 0: not */
+	bool fixed_eintr; /* a system call will begin anew instead of EINTR */
+	struct regs regs;
+};
+
+struct threads {
+	const struct process *process;
+	struct thread **thread;
+	size_t nr;
+	pid_t peers[16];  /* other processes with the same memory */
+	size_t nr_peers;
+	uint64_t ptrace_options;
+};
+
+/* An empty list. SIGCHLD stays blocked from here on: it tells of stops. */
+void threads_init(struct threads *threads, const struct process *process);
+/*
+ * Seizes every thread; none is stopped.  Threads that appear later are found
+ * by threads_stop_all().  Errors: traced (by another tool), not-permitted, gone.
+ */
+struct err *threads_seize(struct threads *threads) __attribute__((warn_unused_result));
+/* Seizes one more thread; *added unless it has ended already. */
+struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
+	__attribute__((warn_unused_result));
+/* The thread IDs of a process, in no order. The caller frees *tids. */
+struct err *threads_list(pid_t pid, pid_t **tids, size_t *nr)
+	__attribute__((warn_unused_result));
+/*
+ * Stops all threads, also those that appear meanwhile: when a pass over
+ * /proc/PID/task finds none that is not stopped, nobody is left who could make
+ * one.  A thread that does not stop within timeout_ms is "does-not-stop".
+ */
+struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
+	__attribute__((warn_unused_result));
+/* Stops one seized thread; its registers are read. */
+struct err *thread_stop(const struct threads *threads, struct thread *thread,
+			unsigned timeout_ms) __attribute__((warn_unused_result));
+/* Lets one thread go, with the signal that it was stopped before, if any. */
+void thread_release(const struct threads *threads, struct thread *thread);
+/* Lets all go and frees the list; also after an error of the others. */
+void threads_done(struct threads *threads);
+#define AUTO_THREADS __attribute__((cleanup(threads_done)))
+
+struct err *thread_get_regs(const struct arch *arch, pid_t tid, struct regs *regs)
+	__attribute__((warn_unused_result));
+struct err *thread_set_regs(const struct arch *arch, pid_t tid, const struct regs *regs)
+	__attribute__((warn_unused_result));
+/*
+ * Waits until the traced thread reports something or the deadline (from
+ * clock_ms) has passed.  *status is waitpid's; *reported is false at the
+ * deadline.  ERR_GONE when there is no such tracee any more.
+ */
+struct err *thread_wait(pid_t tid, uint64_t deadline_ms, int *status, bool *reported)
+	__attribute__((warn_unused_result));
+
+/* The thread's name (comm), "?" if it is gone. */
+void thread_name(pid_t pid, pid_t tid, char name[17]);
+/* The letter of its state in /proc (proc(5)), '?' if it is gone. */
+char thread_proc_state(pid_t tid);
+
+uint64_t clock_ms(void);
+uint64_t clock_ns(void);
+
+/*
+ * Raises this thread to SCHED_FIFO where that is permitted, so that threads
+ * that are let go do not push the tool off the processor while it still holds
+ * others (measured: 160 ms against 1 ms with more busy threads than cores).
+ * window_close() puts back what was.
+ */
+struct window {
+	bool raised;
+	int policy, priority;
+};
+
+void window_open(struct window *window);
+void window_close(struct window *window);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The walk over a stack: complete, or refused with a reason.
+ *
+ * No I/O: registers are given, memory and code come through the callbacks of
+ * struct unwinder, so that one walk serves live threads, recorded states and
+ * core files.  The contract is that of the kernel's reliable stack traces
+ * (Documentation/livepatch/reliable-stacktrace.rst): success means that the
+ * frames are all that the thread may return to, down to a proven end.  What
+ * cannot be proven is refused; nothing is guessed.
+ */
+#ifndef STITCH_UNWIND_WALK_H
+#define STITCH_UNWIND_WALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch.h"
+#include "cfi.h"
+#include "ehframe.h"
+
+/* One run of executable memory whose object is known. */
+struct unwind_code {
+	const char *name;
+	uint64_t start, end;  /* addresses */
+	uint64_t bias;
+	struct eh_section eh; /* eh.data is NULL: no CFI */
+	uint64_t entry;       /* address of the program's entry point, else 0 */
+	bool in_transition;   /* its frames switch stacks: libgcc's unwinder */
+	bool is_island;       /* stubs of a patch */
+	/* size bytes of code at addr, NULL if not all are there. */
+	const uint8_t *(*bytes)(const struct unwind_code *code, uint64_t addr,
+				size_t size);
+	const void *owner;
+};
+
+struct unwind_frame {
+	uint64_t pc;
+	uint64_t lookup;      /* pc - 1 behind a call: inside the caller */
+	uint64_t sp, cfa;
+	bool is_call;         /* pc is a return address */
+	bool is_signal;       /* the frame of a signal's return trampoline */
+	const struct unwind_code *code;
+	uint64_t start, end;  /* the function's part, as CFI knows it; addresses */
+};
+
+/* Why a walk is not reliable; unwind_reason_name() gives the stable name. */
+enum unwind_reason {
+	UNWIND_OK,
+	UNWIND_NO_CODE,       /* no known object at the address */
+	UNWIND_NO_CFI,        /* the object has no CFI for the address */
+	UNWIND_BAD_CFI,
+	UNWIND_NO_MEMORY,     /* a saved register cannot be read */
+	UNWIND_NO_REGISTER,   /* CFI needs a register that is not known any more */
+	UNWIND_NOT_A_CALL,    /* the return address does not follow a call */
+	UNWIND_NOT_GROWING,   /* the next frame is not above this one */
+	UNWIND_ODD_FRAME,     /* the return address is not kept in the frame */
+	UNWIND_TRANSITION,    /* code that is changing stacks */
+	UNWIND_BAD_END,       /* the end is not where a stack ends */
+	UNWIND_TOO_DEEP,
+	UNWIND_ISLAND,        /* in a patch's stubs: it will leave soon */
+	UNWIND_STOPPED,       /* the consumer asked for the end */
+};
+
+const char *unwind_reason_name(enum unwind_reason reason);
+/* A sentence for people. */
+const char *unwind_reason_text(enum unwind_reason reason);
+
+struct unwind_cache;
+
+struct unwinder {
+	const struct arch *arch;
+	void *arg;
+	bool (*read)(void *arg, uint64_t addr, void *to, size_t size);
+	/* NULL: unknown code there. */
+	const struct unwind_code *(*find_code)(void *arg, uint64_t addr);
+	/*
+	 * The last frame, whose CFI says that there is no caller: is this where
+	 * the kernel or the C library begins a stack?
+	 */
+	bool (*is_end)(void *arg, const struct unwind_frame *last);
+	struct unwind_cache *cache; /* optional; valid while objects stay */
+};
+
+struct unwind_cache *unwind_cache_new(void);
+void unwind_cache_free(struct unwind_cache *cache);
+
+/* False ends the walk with UNWIND_STOPPED. */
+typedef bool unwind_consume(void *arg, const struct unwind_frame *frame);
+
+/*
+ * Walks from regs, which must be those of a thread that does not run, and
+ * gives each frame, innermost first, before the next is looked for.
+ */
+enum unwind_reason unwind_walk(const struct unwinder *unwinder, const struct regs *regs,
+			       unwind_consume *consume, void *arg);
+
+#endif
