@@ -81,6 +81,63 @@ static bool same_string(const struct unit_part *a, uint64_t at_a,
 
 static bool same_parts(struct compare *c, uint32_t a, uint32_t b);
 
+static bool same_target(struct compare *c, const struct unit_ref *a,
+			const struct unit_ref *b);
+
+static size_t first_ref(const struct unit_part *part, uint64_t at)
+{
+	size_t n = 0;
+
+	while (n < part->nr_refs && part->refs[n].off < at)
+		n++;
+	return n;
+}
+
+/* The alignment of what follows may add zeroes to an end. */
+static bool only_zeroes(const struct unit_part *part, uint64_t from, uint64_t to)
+{
+	if (to - from >= 32)
+		return false;
+	for (; from < to; from++)
+		if (part->section->data[from])
+			return false;
+	return true;
+}
+
+/* Two things without names, each up to the next that anything refers to. */
+static bool same_chunk(struct compare *c, const struct unit_ref *a, const struct unit_ref *b)
+{
+	const struct unit_part *pa = part_a(c, a->section), *pb = part_b(c, b->section);
+	uint64_t end_a = unit_chunk_end(c->a, a->section, a->at);
+	uint64_t end_b = unit_chunk_end(c->b, b->section, b->at);
+	uint64_t size = end_a - a->at < end_b - b->at ? end_a - a->at : end_b - b->at;
+	size_t i = first_ref(pa, a->at), j = first_ref(pb, b->at);
+	bool same = true;
+
+	if (a->at > end_a || b->at > end_b || !pa->section->data || !pb->section->data ||
+	    !only_zeroes(pa, a->at + size, end_a) || !only_zeroes(pb, b->at + size, end_b) ||
+	    memcmp(pa->section->data + a->at, pb->section->data + b->at, size) ||
+	    c->depth >= MAX_DEPTH)
+		return false;
+	c->depth++;
+	for (;; i++, j++) {
+		bool more_a = i < pa->nr_refs && pa->refs[i].off < a->at + size;
+		bool more_b = j < pb->nr_refs && pb->refs[j].off < b->at + size;
+		struct unit_ref x, y;
+
+		if (!more_a || !more_b) {
+			same = more_a == more_b;
+			break;
+		}
+		x = pa->refs[i], y = pb->refs[j];
+		x.off -= a->at, y.off -= b->at;
+		if (!(same = same_target(c, &x, &y)))
+			break;
+	}
+	c->depth--;
+	return same;
+}
+
 static bool same_constant(struct compare *c, const struct unit_ref *a,
 			  const struct unit_ref *b)
 {
@@ -98,6 +155,8 @@ static bool same_constant(struct compare *c, const struct unit_ref *a,
 		       y + size <= pb->section->size &&
 		       !memcmp(pa->section->data + x, pb->section->data + y, size);
 	}
+	if (!sa && !sb)
+		return same_chunk(c, a, b);
 	/* Names others can see are what is meant, the contents are checked apart. */
 	if (sa && sb && (sa->bind != STB_LOCAL || sb->bind != STB_LOCAL) &&
 	    strcmp(sa->name, sb->name))
@@ -135,7 +194,8 @@ static bool same_code_place(struct compare *c, const struct unit_ref *a,
 	return !strcmp(sa->name, sb->name) && a->at - sa->value == b->at - sb->value;
 }
 
-static bool same_target(struct compare *c, const struct unit_ref *a, const struct unit_ref *b)
+static bool same_target(struct compare *c, const struct unit_ref *a,
+			const struct unit_ref *b)
 {
 	const struct symbol *sa = &c->a->image->symtab.symbols[a->symbol];
 	const struct symbol *sb = &c->b->image->symtab.symbols[b->symbol];
@@ -181,13 +241,10 @@ static bool same_bytes(const struct unit_part *a, const struct unit_part *b)
 		return true;
 	x = mem_dup(sa->data, sa->size);
 	y = mem_dup(sb->data, sb->size);
+	/* With addends in the relocations, fields hold nothing of their own. */
 	for (size_t i = 0; i < b->nr_refs; i++)
-		for (uint64_t j = 0; j < 8 && b->refs[i].off + j < sa->size; j++) {
-			/* With addends in the relocations, fields hold nothing. */
-			if (j >= 4 && b->refs[i].formula != RELOC_ABS)
-				break;
+		for (uint64_t j = 0; j < b->refs[i].size && b->refs[i].off + j < sa->size; j++)
 			x[b->refs[i].off + j] = y[b->refs[i].off + j] = 0;
-		}
 	return !memcmp(x, y, sa->size);
 }
 

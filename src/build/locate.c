@@ -40,7 +40,7 @@ static bool same_code(const struct image *image, const struct symbol *linked,
 	if (!y || !part->section->data || sym->value + sym->size > part->section->size)
 		return false;
 	for (uint64_t i = 0; i < sym->size; i++) {
-		while (next < part->nr_refs && part->refs[next].off + 4 <= sym->value + i)
+		while (next < part->nr_refs && part->refs[next].off + part->refs[next].size <= sym->value + i)
 			next++;
 		/* A field that the linker fills in; it may change the opcode of
 		 * a GOT load in the two bytes before (psABI, relaxation). */
@@ -138,29 +138,36 @@ struct err *locate_unit(const struct image *image, const struct unit *unit,
 	return NULL;
 }
 
+static bool has_name(const struct symbol *sym, const char *name)
+{
+	size_t len = strlen(name);
+
+	/* name@@VERSION, as the static symbol table has versioned ones */
+	return sym->section != SHN_UNDEF && sym->type != STT_FILE &&
+	       sym->type != STT_SECTION && !strncmp(sym->name, name, len) &&
+	       (!sym->name[len] || sym->name[len] == '@');
+}
+
 const struct symbol *locate_global(const struct image *image, const char *name)
 {
 	const struct symbol *hidden = NULL;
-	unsigned nr_hidden = 0;
+	bool no_file = false;
 
 	for (size_t i = 0; i < image->symtab.nr; i++) {
 		const struct symbol *sym = &image->symtab.symbols[i];
 
-		if (sym->section == SHN_UNDEF || sym->type == STT_FILE ||
-		    sym->type == STT_SECTION || strncmp(sym->name, name, strlen(name)))
-			continue;
-		/* name@@VERSION, as the static symbol table has versioned ones */
-		if (sym->name[strlen(name)] && sym->name[strlen(name)] != '@')
+		/* Hidden globals become local when they are linked, and stand
+		 * together behind a FILE symbol without a name. */
+		if (sym->type == STT_FILE)
+			no_file = !*sym->name;
+		if (!has_name(sym, name))
 			continue;
 		if (sym->bind != STB_LOCAL)
 			return sym;
-		/* Hidden ones become local when they are linked. */
-		if (sym->visibility == STV_HIDDEN || sym->visibility == STV_INTERNAL) {
+		if (no_file)
 			hidden = sym;
-			nr_hidden++;
-		}
 	}
-	return nr_hidden == 1 ? hidden : NULL;
+	return hidden;
 }
 
 const struct symbol *locate_symbol(const struct locate *locate, const char *name)

@@ -129,6 +129,7 @@ static struct err *load_part(struct unit *unit, uint32_t n)
 		ref->symbol = relocs[i].symbol;
 		ref->addend = relocs[i].addend;
 		ref->formula = type->formula;
+		ref->size = type->size;
 	}
 	resolve(unit, part);
 	return NULL;
@@ -181,6 +182,52 @@ static void index_symbols(struct unit *unit)
 	qsort(unit->by_name, unit->nr_by_name, sizeof(*unit->by_name), by_name_order);
 }
 
+static int by_value(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Jump tables, strings and constants without names are told apart by who
+ * refers to them. */
+static void index_labels(struct unit *unit)
+{
+	size_t nr = unit->image->nr_sections;
+
+	unit->labels = mem_alloc(nr * sizeof(*unit->labels));
+	unit->nr_labels = mem_alloc(nr * sizeof(*unit->nr_labels));
+	for (size_t i = 0; i < nr; i++)
+		for (size_t j = 0; j < unit->parts[i].nr_refs; j++) {
+			const struct unit_ref *ref = &unit->parts[i].refs[j];
+
+			if (ref->section)
+				*ARRAY_ADD(unit->labels[ref->section],
+					   unit->nr_labels[ref->section]) = ref->at;
+		}
+	for (size_t i = 0; i < nr; i++)
+		if (unit->nr_labels[i])
+			qsort(unit->labels[i], unit->nr_labels[i], sizeof(uint64_t), by_value);
+}
+
+uint64_t unit_chunk_end(const struct unit *unit, uint32_t section, uint64_t at)
+{
+	size_t low = 0, high = unit->nr_labels[section];
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (unit->labels[section][mid] <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < unit->nr_labels[section] &&
+	    unit->labels[section][low] < unit->image->sections[section].size)
+		return unit->labels[section][low];
+	return unit->image->sections[section].size;
+}
+
 struct err *unit_load(struct image *image, struct unit **result)
 {
 	struct unit *unit = mem_alloc(sizeof(*unit));
@@ -197,6 +244,7 @@ struct err *unit_load(struct image *image, struct unit **result)
 			break;
 		}
 	index_symbols(unit);
+	index_labels(unit);
 	if (err)
 		unit_free(unit);
 	else
@@ -210,6 +258,10 @@ void unit_free(struct unit *unit)
 		return;
 	for (size_t i = 0; i < unit->image->nr_sections; i++)
 		free(unit->parts[i].refs);
+	for (size_t i = 0; unit->labels && i < unit->image->nr_sections; i++)
+		free(unit->labels[i]);
+	free(unit->labels);
+	free(unit->nr_labels);
 	free(unit->parts);
 	free(unit->by_section);
 	free(unit->section_start);

@@ -31,6 +31,7 @@ struct unit_ref {
 	uint32_t symbol;    /* as the file has it */
 	int64_t addend;
 	enum reloc_formula formula;
+	uint8_t size;       /* bytes of the field */
 	bool is_branch;     /* of a call or jump */
 	uint32_t section;   /* what it points into, 0: an undefined symbol */
 	uint64_t at;        /* offset there */
@@ -51,12 +52,20 @@ struct unit {
 	uint32_t *by_section, *section_start;
 	const struct symbol **by_name;
 	size_t nr_by_name;
+	uint64_t **labels;  /* by section: offsets that references lead to, sorted */
+	size_t *nr_labels;
 };
 
 /* Takes the image over. */
 struct err *unit_load(struct image *image, struct unit **unit)
 	__attribute__((warn_unused_result));
 void unit_free(struct unit *unit);
+
+/*
+ * The end of the unnamed thing that starts at an offset: the next offset that
+ * anything refers to, or the section's end.
+ */
+uint64_t unit_chunk_end(const struct unit *unit, uint32_t section, uint64_t at);
 
 /* The named symbol that holds an offset of a section; NULL if none does. */
 const struct symbol *unit_symbol_at(const struct unit *unit, uint32_t section, uint64_t at);

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the test scripts share: running stitch, programs that check themselves, TAP."""
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+
+class Skip(Exception):
+    """The test cannot run here; its text says why."""
+
+
+class Failure(AssertionError):
+    """What was seen is not what must be."""
+
+
+def need(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+class Stitch:
+    def __init__(self, path):
+        self.path = os.path.abspath(path)
+
+    def run(self, *args, fault=None, env=None, timeout=120, cwd=None):
+        full = dict(os.environ, **(env or {}))
+        if fault:
+            full['STITCH_FAULT'] = fault
+        # ASan would take half the memory of a target for its own shadow's sake.
+        full.setdefault('ASAN_OPTIONS', 'detect_leaks=0:abort_on_error=0')
+        return subprocess.run([self.path, *map(str, args)], capture_output=True, text=True,
+                              env=full, timeout=timeout, cwd=cwd)
+
+    def ok(self, *args, **kw):
+        done = self.run(*args, **kw)
+        need(done.returncode == 0, f'stitch {" ".join(map(str, args))}: status '
+             f'{done.returncode}: {done.stderr.strip()} {done.stdout.strip()}')
+        return done
+
+    def refused(self, reason, *args, status=None, **kw):
+        done = self.run(*args, **kw)
+        need(done.returncode != 0 and f'[{reason}]' in done.stderr,
+             f'stitch {" ".join(map(str, args))}: status {done.returncode}, wanted {reason}: '
+             f'{done.stderr.strip()} {done.stdout.strip()}')
+        need(status is None or done.returncode == status,
+             f'status {done.returncode}, wanted {status}')
+        return done
+
+    def json(self, *args, **kw):
+        return json.loads(self.ok('--json', *args, **kw).stdout)
+
+
+class Program:
+    """A program that speaks the protocol of tests/cases/live.h."""
+
+    def __init__(self, argv, env=None, cwd=None):
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env=env, cwd=cwd, bufsize=1)
+        self.pid = self.process.pid
+        need(self.line() == 'ready', 'the program did not start')
+
+    def line(self):
+        return self.process.stdout.readline().strip()
+
+    def ask(self, text):
+        self.process.stdin.write(text + '\n')
+        self.process.stdin.flush()
+        return self.line()
+
+    def check(self, version, when=''):
+        answer = self.ask(f'check {version}')
+        need(answer == 'ok', f'{when}: program: {answer or self.death()}')
+
+    def death(self):
+        try:
+            return f'ended with {self.process.wait(5)}'
+        except subprocess.TimeoutExpired:
+            return 'silent'
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def sh(*argv, **kw):
+    done = subprocess.run(argv, capture_output=True, text=True, **kw)
+    need(done.returncode == 0, f'{" ".join(argv)}: {done.stderr.strip()}')
+    return done.stdout
+
+
+class Suite:
+    """Runs tests, prints TAP, and ends with the line that counts them."""
+
+    def __init__(self, name):
+        self.name = name
+        self.tests = []
+        self.counts = {'passed': 0, 'failed': 0, 'skipped': 0}
+
+    def add(self, name, function):
+        self.tests.append((name, function))
+
+    def one(self, name, function):
+        folder = tempfile.mkdtemp(prefix='stitch-test-')
+        start = time.time()
+        try:
+            function(folder)
+            result = 'passed', ''
+        except Skip as why:
+            result = 'skipped', str(why)
+        except (Failure, subprocess.TimeoutExpired, ValueError) as why:
+            result = 'failed', str(why)
+        except Exception:
+            result = 'failed', traceback.format_exc()
+        shutil.rmtree(folder, ignore_errors=True)
+        return name, *result, time.time() - start
+
+    def run(self, only=None, jobs=2):
+        tests = [t for t in self.tests if not only or any(o in t[0] for o in only)]
+        print(f'1..{len(tests)}')
+        number = 0
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            for future in [pool.submit(self.one, *t) for t in tests]:
+                name, result, text, seconds = future.result()
+                number += 1
+                self.counts[result] += 1
+                word = 'not ok' if result == 'failed' else 'ok'
+                tail = f' # SKIP {text}' if result == 'skipped' else ''
+                print(f'{word} {number} {name} ({seconds:.1f} s){tail}')
+                if result == 'failed':
+                    print(''.join(f'# {line}\n' for line in text.splitlines()), end='')
+                sys.stdout.flush()
+        c = self.counts
+        print(f'{self.name}: {c["passed"]} passed, {c["failed"]} failed, {c["skipped"]} skipped')
+        return 1 if c['failed'] else 0
