@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -61,16 +62,28 @@ class Program:
 
     def __init__(self, argv, env=None, cwd=None):
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env=env, cwd=cwd, bufsize=1)
+                                        env=env, cwd=cwd, bufsize=0)
+        self.buffer = b''
         self.pid = self.process.pid
         need(self.line() == 'ready', 'the program did not start')
 
-    def line(self):
-        return self.process.stdout.readline().strip()
+    def line(self, timeout=30):
+        end = time.time() + timeout
+        while b'\n' not in self.buffer:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.time()))
+            need(ready, f'the program does not answer for {timeout} s')
+            data = os.read(self.process.stdout.fileno(), 4096)
+            if not data:
+                return ''
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b'\n', 1)
+        return line.decode().strip()
 
     def ask(self, text):
-        self.process.stdin.write(text + '\n')
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(text.encode() + b'\n')
+        except BrokenPipeError:
+            return ''
         return self.line()
 
     def check(self, version, when=''):

@@ -157,8 +157,9 @@ static struct err *drop_patch(struct job *job)
 	if (err)
 		return err;
 	nr = own_ranges(job, own);
+	/* The code last: as long as it is there the others are known as ours. */
 	for (unsigned i = 0; i < nr; i++)
-		plan[i] = unmap_call(job->process, own[i].start, own[i].size);
+		plan[nr - 1 - i] = unmap_call(job->process, own[i].start, own[i].size);
 	if (last)
 		plan[nr++] = unmap_call(job->process, job->record.addr, RECORD_SIZE);
 	if ((err = event_step("unmap")) ||
@@ -370,9 +371,11 @@ static struct err *is_touched(const struct job *job, bool *touched)
 {
 	const struct record_patch *patch = job->patch;
 	enum redirect_entry look;
+	struct range own[3];
 	struct err *err;
 
-	*touched = patch->state != PATCH_LOADING;
+	/* Unmapping begins when nothing leads there any more. */
+	*touched = patch->state != PATCH_LOADING && own_ranges(job, own) == ARRAY_SIZE(own);
 	if (patch->state != PATCH_ARMING)
 		return NULL;
 	/* Entries are armed before the slots change. */
@@ -448,15 +451,11 @@ static struct err *settle(struct job *job)
 
 static struct err *recover_one(struct job *job)
 {
-	struct range own[3];
 	bool are_new = false;
 	struct err *err;
 
 	event("recovering patch=%s state=%s", job->patch->name,
 	      patch_state_name(job->patch->state));
-	/* Its memory is not there yet, or not any more. */
-	if (!own_ranges(job, own))
-		return drop_patch(job);
 	if (job->patch->state == PATCH_ARMING) {
 		if ((err = redirect_slots_are_new(job->process, job->patch, &are_new)))
 			return err;

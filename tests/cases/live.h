@@ -18,6 +18,8 @@ extern "C" {
 #endif
 const char *check(int version); /* 0 before, 1 with the patch; NULL: right */
 void start(void) __attribute__((weak));
+/* Answers any other line; NULL: not understood. */
+const char *command(const char *line) __attribute__((weak));
 #ifdef __cplusplus
 }
 #endif
@@ -52,13 +54,19 @@ int main(void)
 		start();
 	puts("ready");
 	fflush(stdout);
-	while (fgets(line, sizeof(line), stdin))
-		if (sscanf(line, "check %d", &version) == 1) {
-			const char *why = check(version);
+	while (fgets(line, sizeof(line), stdin)) {
+		const char *why = "what?";
 
-			puts(why ? why : "ok");
-			fflush(stdout);
+		line[strcspn(line, "\n")] = 0;
+		if (sscanf(line, "check %d", &version) == 1) {
+			why = check(version);
+			why = why ? why : "ok";
+		} else if (command) {
+			why = command(line);
 		}
+		puts(why ? why : "what?");
+		fflush(stdout);
+	}
 	return 0;
 }
 #endif

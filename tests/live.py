@@ -1,0 +1,408 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Running processes and what must not happen to them: signals, faults, the death
+of the tool, busy functions, threads that come and go.
+"""
+import ctypes
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(__file__))
+from cases import CASES, Case  # noqa: E402
+from harness import Failure, Program, Skip, Stitch, Suite, need, sh  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp'):
+    """Builds tests/live/NAME.c and its patch; the paths of the program and the patch."""
+    case = Case.__new__(Case)
+    case.text = open(os.path.join(HERE, 'live', name + '.c')).read()
+    work = os.path.join(folder, slp + '.d')
+    out = {}
+    for which in ('old', 'new', 'run'):
+        path = os.path.join(work, which)
+        os.makedirs(path)
+        text = case.version(which == 'new')
+        if edit and which == 'new':
+            text = edit(text)
+        with open(os.path.join(path, 'case.c'), 'w') as f:
+            f.write(text)
+        with open(os.path.join(path, 'build.sh'), 'w') as f:
+            f.write(f'set -e\ngcc {flags} -c case.c -o case.o\ngcc {flags} case.o -o prog\n')
+        shutil.copy(os.path.join(CASES, 'live.h'), path)
+        out[which] = path
+    diff = subprocess.run(['diff', '-u', 'old/case.c', 'new/case.c'], cwd=work,
+                          capture_output=True, text=True).stdout
+    with open(os.path.join(work, 'fix.patch'), 'w') as f:
+        f.write(diff)
+    sh('sh', 'build.sh', cwd=out['run'])
+    prog = os.path.join(out['run'], 'prog')
+    sh('strip', prog)
+    path = os.path.join(folder, slp)
+    stitch.ok('build', '--source', out['old'], '--patch', os.path.join(work, 'fix.patch'),
+              '--binary', prog, '-o', path, '--', 'sh', 'build.sh')
+    return prog, path
+
+
+def test_vector(stitch, folder):
+    if ' avx ' not in open('/proc/cpuinfo').read():
+        raise Skip('this processor has no AVX')
+    prog, slp = make(stitch, folder, 'vector')
+    with Program([prog]) as p:
+        for _ in range(20):
+            stitch.ok('apply', p.pid, slp)
+            p.check(1, 'patched')
+            stitch.ok('revert', p.pid)
+            p.check(0, 'reverted')
+
+
+def test_signals(stitch, folder):
+    prog, slp = make(stitch, folder, 'signals')
+    sent = 0
+    with Program([prog]) as p:
+        p.check(0)
+        for _ in range(50):
+            worker = subprocess.Popen([stitch.path, 'apply', '-t', '30', str(p.pid), slp],
+                                      stdout=subprocess.DEVNULL)
+            while worker.poll() is None:
+                if libc.sigqueue(p.pid, signal.SIGRTMIN + 1, sent) == 0:
+                    sent += 1
+                time.sleep(0.0002)
+            need(worker.returncode == 0, 'apply failed under signals')
+            p.check(1, 'patched')
+            stitch.ok('revert', '-t', '30', p.pid)
+            p.check(0, 'reverted')
+        time.sleep(0.2)
+        need(int(p.ask('queued')) == sent, f'{p.ask("queued")} of {sent} signals arrived')
+        need(int(p.ask('alarms')) > 100, 'the timer stands')
+        state = open(f'/proc/{p.pid}/stat').read().rsplit(')', 1)[1].split()[0]
+        need(state in 'SR', f'the process is in state {state}')
+
+
+def test_group_stop(stitch, folder):
+    """A stopped process is patched and stays stopped until it is continued."""
+    prog, slp = make(stitch, folder, 'busy')
+    with Program([prog]) as p:
+        p.ask('go')
+        os.kill(p.pid, signal.SIGSTOP)
+        time.sleep(0.1)
+        done = stitch.run('apply', '-t', '1', p.pid, slp)
+        time.sleep(0.1)
+        state = open(f'/proc/{p.pid}/stat').read().rsplit(')', 1)[1].split()[0]
+        need(state == 'T', f'state {state} after apply, must be T')
+        need(done.returncode in (0, 3), done.stderr)
+        os.kill(p.pid, signal.SIGCONT)
+        p.check(0, 'continued')
+
+
+def test_churn(stitch, folder):
+    prog, slp = make(stitch, folder, 'churn')
+    with Program([prog]) as p:
+        for _ in range(15):
+            stitch.ok('apply', '-t', '30', p.pid, slp)
+            p.check(1, 'patched')
+            stitch.ok('revert', '-t', '30', p.pid)
+            p.check(0, 'reverted')
+
+
+def test_busy(stitch, folder):
+    prog, slp = make(stitch, folder, 'busy')
+    with Program([prog]) as p:
+        p.check(0)
+        done = stitch.refused('busy', 'apply', '-t', '0.5', p.pid, slp, status=3)
+        need('sleeper' in done.stderr and 'slow' in done.stderr and 'frame' in done.stderr,
+             f'thread, function and frame must be named: {done.stderr}')
+        p.check(0, 'after the refusal')
+        need(p.ask('version') == 'old', 'a refused patch is in effect')
+        stitch.refused('busy', 'check', '-t', '0', p.pid, slp)
+        need(not [x for x in stitch.json('list')['processes'] if x['pid'] == p.pid],
+             'a refused patch is listed')
+        # Frees the thread now and then: some try will find it outside.
+        worker = subprocess.Popen([stitch.path, 'apply', '-t', '60', str(p.pid), slp],
+                                  stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            worker.wait(1)
+            raise Failure('applied over a busy function')
+        except subprocess.TimeoutExpired:
+            pass
+        worker.send_signal(signal.SIGINT)
+        need(worker.wait(20) == 3, 'Ctrl-C must give up with status 3')
+        need(p.ask('version') == 'old', 'an interrupted apply is in effect')
+
+
+def test_nocfi(stitch, folder):
+    """A trace that cannot be completed is never taken for a safe one."""
+    prog, slp = make(stitch, folder, 'nocfi')
+    with Program([prog]) as p:
+        done = stitch.refused('unreliable', 'apply', '-t', '0.3', p.pid, slp, status=3)
+        need('no-cfi' in done.stderr, done.stderr)
+        need(p.ask('go') == 'ok', 'go')
+        time.sleep(0.1)
+        stitch.ok('apply', p.pid, slp)
+        stitch.ok('revert', p.pid)
+
+
+def test_eintr(stitch, folder):
+    prog, slp = make(stitch, folder, 'eintr')
+    with Program([prog]) as p:
+        for _ in range(15):
+            stitch.ok('apply', p.pid, slp)
+            p.check(1, 'patched')
+            stitch.ok('stack', p.pid)
+            stitch.ok('revert', p.pid)
+            p.check(0, 'reverted')
+
+
+def test_seccomp(stitch, folder):
+    prog, slp = make(stitch, folder, 'seccomp')
+    with Program([prog]) as p:
+        done = stitch.run('apply', p.pid, slp)
+        if done.returncode == 4 and '[seccomp]' in done.stderr:
+            p.check(0, 'after the refusal')
+            raise Skip('this kernel does not let seccomp be suspended')
+        need(done.returncode == 0, done.stderr)
+        p.check(1, 'patched')
+        stitch.ok('revert', p.pid)
+        p.check(0, 'reverted')
+
+
+def test_wrong_build(stitch, folder):
+    _, slp = make(stitch, folder, 'plain')
+    other, _ = make(stitch, folder, 'plain', flags='-O1 -pthread', slp='other.slp')
+    with Program([other]) as p:
+        stitch.refused('build-id-differs', 'apply', p.pid, slp, status=4)
+        p.check(0, 'after the refusal')
+
+
+def test_wrong_flags(stitch, folder):
+    """A rebuild with other flags than the binary's makes no patch."""
+    prog, _ = make(stitch, folder, 'plain', flags='-O0 -pthread')
+    work = os.path.join(folder, 'fix.slp.d')
+    with open(os.path.join(work, 'old', 'build.sh'), 'w') as f:
+        f.write('gcc -O2 -c case.c -o case.o && gcc case.o -o prog\n')
+    stitch.refused('no-match', 'build', '--source', os.path.join(work, 'old'), '--patch',
+                   os.path.join(work, 'fix.patch'), '--binary', prog, '-o',
+                   os.path.join(folder, 'x.slp'), '--', 'sh', 'build.sh')
+
+
+def patch_memory(pid, addr, data):
+    with open(f'/proc/{pid}/mem', 'r+b', buffering=0) as f:
+        f.seek(addr)
+        old = f.read(len(data))
+        f.seek(addr)
+        f.write(data)
+        return old
+
+
+def test_changed_memory(stitch, folder):
+    """A breakpoint or another patcher in the function is a refusal, also of revert's path."""
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        func = stitch.json('show', slp)['objects'][0]['functions'][0]
+        base = int(open(f'/proc/{p.pid}/maps').readline().split('-')[0], 16)
+        addr = base + int(func['vaddr'], 16) + func['size'] - 1
+        old = patch_memory(p.pid, addr, b'\xcc')
+        stitch.refused('old-bytes-differ', 'apply', p.pid, slp, status=4)
+        patch_memory(p.pid, addr, old)
+        p.check(0, 'after the refusal')
+        stitch.ok('apply', p.pid, slp)
+        p.check(1, 'patched')
+        need(stitch.run('status', p.pid).returncode == 0, 'status of a right patch')
+        site = base + int(func['vaddr'], 16)
+        old = patch_memory(p.pid, site, b'\xcc')
+        need(stitch.run('status', p.pid).returncode == 1, 'status must see a changed entry')
+        patch_memory(p.pid, site, old)
+        stitch.ok('revert', p.pid)
+
+
+def test_deleted_file(stitch, folder):
+    """The package was upgraded: what runs is a deleted file, another is at its place."""
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        shutil.copy('/bin/true', prog + '.new')
+        os.rename(prog + '.new', prog)
+        stitch.ok('apply', p.pid, slp)
+        p.check(1, 'patched')
+        stitch.ok('revert', p.pid)
+        p.check(0, 'reverted')
+
+
+def test_stacked(stitch, folder):
+    prog, first = make(stitch, folder, 'plain')
+    _, second = make(stitch, folder, 'plain', slp='second.slp',
+                     edit=lambda t: t.replace('x + 2', 'x + 50'))
+    with Program([prog]) as p:
+        stitch.ok('apply', p.pid, first)
+        stitch.refused('already-applied', 'apply', p.pid, first)
+        stitch.ok('apply', p.pid, second)
+        need(p.ask('value') == '51', 'the newest must win')
+        stitch.ok('status', p.pid)
+        stitch.ok('revert', p.pid, 'second')
+        need(p.ask('value') == '3', 'the one below must be back')
+        stitch.ok('apply', p.pid, second)
+        stitch.ok('revert', p.pid, 'fix')
+        need(p.ask('value') == '51', 'the middle one is out, the newest stays')
+        stitch.ok('revert', p.pid)
+        need(p.ask('value') == '2', 'all are out')
+        maps = open(f'/proc/{p.pid}/maps').read()
+        need(not re.search(r' r--p 00000000 00:00 0 *\n.*rw-p 00000000 00:00 0 *\n.*prog', maps),
+             maps)
+        stitch.refused('no-such-patch', 'revert', p.pid)
+
+
+def test_clean(stitch, folder):
+    """After revert the mappings are those of before."""
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        p.check(0)
+        before = open(f'/proc/{p.pid}/maps').read()
+        stitch.ok('apply', p.pid, slp)
+        during = open(f'/proc/{p.pid}/maps').read()
+        need(not re.search(r'^\S+ .?wx', during, re.M), 'writable and executable memory')
+        stitch.ok('revert', p.pid)
+        p.check(0)
+        need(open(f'/proc/{p.pid}/maps').read() == before, 'mappings stayed')
+
+
+def test_traced(stitch, folder):
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        tracer = subprocess.Popen([sys.executable, '-c', (
+            'import ctypes,sys,time\n'
+            f'assert ctypes.CDLL(None).ptrace(0x4206, {p.pid}, 0, 0) == 0\n'
+            'print("traced", flush=True)\ntime.sleep(60)\n')], stdout=subprocess.PIPE, text=True)
+        tracer.stdout.readline()
+        stitch.refused('traced', 'apply', p.pid, slp, status=3)
+        tracer.kill()
+        tracer.wait()
+        stitch.ok('apply', p.pid, slp)
+        p.check(1)
+
+
+def test_two_tools(stitch, folder):
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        workers = [subprocess.Popen([stitch.path, 'apply', str(p.pid), slp],
+                                    stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                    text=True) for _ in range(6)]
+        results = [(w.communicate()[1], w.returncode) for w in workers]
+        need(sum(code == 0 for _, code in results) == 1, f'exactly one must apply: {results}')
+        need(all(code == 0 or '[locked]' in text or '[already-applied]' in text
+                 for text, code in results), f'{results}')
+        p.check(1)
+        stitch.ok('revert', p.pid)
+        p.check(0)
+
+
+def test_gone(stitch, folder):
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        pid = p.pid
+    stitch.refused('gone', 'apply', pid, slp, status=1)
+    stitch.refused('gone', 'stack', pid, status=1)
+
+
+def test_bad_input(stitch, folder):
+    path = os.path.join(folder, 'x.slp')
+    for data in (b'', b'\x7fELF', b'\0' * 4096, open('/bin/true', 'rb').read()):
+        open(path, 'wb').write(data)
+        done = stitch.run('show', path)
+        need(done.returncode == 1 and '[bad-' in done.stderr, f'{done}')
+    need(stitch.run('apply', '1').returncode == 2, 'no file is a usage error')
+    need(stitch.run('frobnicate').returncode == 2, 'unknown command')
+    need(stitch.run('apply', '--nonsense').returncode == 2, 'unknown option')
+    need(stitch.run('--help').returncode == 0, 'help')
+    need('apply' in stitch.run('--help').stdout, 'help goes to stdout')
+    need(stitch.run('build', '--source', folder).returncode == 2, 'build without --patch')
+    need(stitch.run('show', '/nonexistent').returncode == 1, 'no such file')
+
+
+def steps():
+    names = set()
+    for root, _, files in os.walk(os.path.join(HERE, '..', 'src')):
+        for name in files:
+            if name.endswith('.c'):
+                names |= set(re.findall(r'event_step\("([a-z-]+)"\)',
+                                        open(os.path.join(root, name)).read()))
+    return sorted(names)
+
+
+def settle(stitch, p, slp, when):
+    """Whatever a fault left, the next commands must bring it in order."""
+    p.check(2, f'{when}: after the fault')
+    done = stitch.run('apply', '-t', '30', p.pid, slp)
+    need(done.returncode == 0 or '[already-applied]' in done.stderr,
+         f'{when}: not patchable any more: {done.stderr}')
+    p.check(1, f'{when}: applied after the fault')
+    stitch.ok('status', p.pid)
+
+
+def test_fault(stitch, folder, step, action):
+    prog, slp = make(stitch, folder, 'pair')
+    for reach in (1, 2):
+        fault = f'{step}:{action}@{reach}'
+        with Program([prog]) as p:
+            p.check(0)
+            done = stitch.run('apply', p.pid, slp, fault=fault)
+            if action == 'fail' and done.returncode:
+                p.check(0, f'apply {fault}: a failed apply must be taken back')
+                need('[fault]' in done.stderr, done.stderr)
+            settle(stitch, p, slp, f'apply {fault}')
+            done = stitch.run('revert', p.pid, fault=fault)
+            p.check(2, f'revert {fault}')
+            if done.returncode:
+                stitch.ok('list')
+                back = stitch.run('revert', '-t', '30', p.pid)
+                need(back.returncode == 0 or '[no-such-patch]' in back.stderr,
+                     f'revert {fault}: cannot be reverted any more: {back.stderr}')
+            p.check(0, f'revert {fault}: reverted')
+            settle(stitch, p, slp, f'after revert {fault}')
+            stitch.ok('revert', '-t', '30', p.pid)
+            p.check(0, 'at the end')
+            need(not [x for x in stitch.json('list')['processes'] if x['pid'] == p.pid],
+                 f'{fault}: something is left in the record')
+
+
+def test_random_kill(stitch, folder):
+    prog, slp = make(stitch, folder, 'pair')
+    rng = random.Random(7)
+    with Program([prog]) as p:
+        for n in range(120):
+            verb = ['apply', '-t', '20', str(p.pid), slp] if n % 2 else ['revert', str(p.pid)]
+            worker = subprocess.Popen([stitch.path, *verb], stderr=subprocess.DEVNULL,
+                                      stdout=subprocess.DEVNULL)
+            time.sleep(rng.random() * 0.008)
+            worker.kill()
+            worker.wait()
+            p.check(2, f'killed while {verb[0]}, try {n}')
+            if n % 10 == 9:
+                settle(stitch, p, slp, f'try {n}')
+        settle(stitch, p, slp, 'at the end')
+        stitch.ok('revert', '-t', '30', p.pid)
+        p.check(0)
+
+
+def main():
+    stitch = Stitch(sys.argv[1])
+    suite = Suite('live')
+    for name, function in sorted(globals().items()):
+        if name.startswith('test_') and name != 'test_fault':
+            suite.add(name[5:], lambda folder, f=function: f(stitch, folder))
+    for step in steps():
+        for action in ('fail', 'kill'):
+            suite.add(f'fault {step} {action}', lambda folder, s=step, a=action:
+                      test_fault(stitch, folder, s, a))
+    return suite.run(sys.argv[2:])
+
+
+if __name__ == '__main__':
+    sys.exit(main())

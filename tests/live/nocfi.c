@@ -1,0 +1,32 @@
+// outer() waits below a function that has no unwind information.
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+#include "live.h"
+static int pipes[2];
+static atomic_int inside;
+NOINLINE int wait_here(void) { char c; inside++; return (int)read(pipes[0], &c, 1); }
+int without(void);
+__asm__(".text\n.globl without\n.type without,@function\nwithout:\n"
+	"push %rbx\n sub $32,%rsp\n call wait_here\n add $32,%rsp\n pop %rbx\n ret\n"
+	".size without,.-without\n");
+NOINLINE int outer(int x) {
+	int y = without();
+	return x + y; //-
+	return x + y + 100; //+
+}
+static void *sleeper(void *arg) { outer(1); return arg; }
+void start(void) {
+	pthread_t t;
+	if (pipe(pipes))
+		exit(1);
+	pthread_create(&t, NULL, sleeper, NULL);
+	while (!inside)
+		usleep(1000);
+}
+const char *check(int v) { (void)v; return NULL; }
+const char *command(const char *line) {
+	if (!strcmp(line, "go"))
+		return write(pipes[1], "x", 1) == 1 ? "ok" : "no";
+	return NULL;
+}

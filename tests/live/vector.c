@@ -1,0 +1,50 @@
+// The main thread keeps patterns in all vector registers and looks at nothing else.
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+#define LIVE_NO_MAIN
+#include "live.h"
+static atomic_int corrupted;
+static atomic_long rounds;
+NOINLINE int f(int x) {
+	return x + 1; //-
+	return x + 2; //+
+}
+static void *serve(void *arg) {
+	char line[100];
+	int v;
+	puts("ready");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin))
+		if (sscanf(line, "check %d", &v) == 1) {
+			long before = rounds;
+			usleep(20000);
+			puts(f(1) != (v ? 3 : 2) ? "wrong version" : corrupted ? "corrupted" :
+			     rounds == before ? "the spinning thread stands" : "ok");
+			fflush(stdout);
+		}
+	exit(0);
+	return arg;
+}
+int main(void) {
+	static const double pattern[4] = { 1.25, -7.5, 3e100, 42 };
+	pthread_t t;
+	pthread_create(&t, NULL, serve, NULL);
+	for (;;) {
+		unsigned bad = 0;
+		__asm__ volatile(
+			"vmovupd (%1), %%ymm0\n vmovapd %%ymm0, %%ymm1\n vmovapd %%ymm0, %%ymm7\n"
+			"vmovapd %%ymm0, %%ymm15\n vmovapd %%ymm0, %%ymm12\n vmovapd %%ymm0, %%ymm5\n"
+			"mov $200000, %%ecx\n 1: dec %%ecx\n jnz 1b\n"
+			"vcmppd $4, %%ymm0, %%ymm1, %%ymm2\n vcmppd $4, %%ymm7, %%ymm15, %%ymm3\n"
+			"vcmppd $4, %%ymm12, %%ymm5, %%ymm4\n vcmppd $4, (%1), %%ymm5, %%ymm6\n"
+			"vorpd %%ymm2, %%ymm3, %%ymm2\n vorpd %%ymm4, %%ymm2, %%ymm2\n"
+			"vorpd %%ymm6, %%ymm2, %%ymm2\n vmovmskpd %%ymm2, %0\n"
+			: "=r"(bad) : "r"(pattern)
+			: "ecx", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+			  "xmm7", "xmm12", "xmm15");
+		if (bad)
+			corrupted = 1;
+		rounds++;
+	}
+}
