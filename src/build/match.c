@@ -277,8 +277,10 @@ static struct err *match_by_functions(struct match *match)
 	if (!err) {
 		match->how = MATCH_FUNCTIONS;
 		match->nr_funcs = job.nr_a;
-		qsort(job.a, job.nr_a, sizeof(*job.a), by_hash);
-		qsort(job.b, job.nr_b, sizeof(*job.b), by_hash);
+		if (job.nr_a)
+			qsort(job.a, job.nr_a, sizeof(*job.a), by_hash);
+		if (job.nr_b)
+			qsort(job.b, job.nr_b, sizeof(*job.b), by_hash);
 		match_unique(&job);
 		do {
 			job.changed = false;

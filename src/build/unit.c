@@ -85,7 +85,8 @@ static void resolve(const struct unit *unit, struct unit_part *part)
 	const struct section *sec = part->section;
 	uint64_t at = 0;
 
-	qsort(part->refs, part->nr_refs, sizeof(*part->refs), by_off);
+	if (part->nr_refs)
+		qsort(part->refs, part->nr_refs, sizeof(*part->refs), by_off);
 	for (size_t i = 0; i < part->nr_refs; i++) {
 		struct unit_ref *ref = &part->refs[i];
 		uint64_t from_end = 0;
@@ -179,7 +180,9 @@ static void index_symbols(struct unit *unit)
 		unit->by_name[unit->nr_by_name++] = &tab->symbols[i];
 	}
 	free(fill);
-	qsort(unit->by_name, unit->nr_by_name, sizeof(*unit->by_name), by_name_order);
+	if (unit->nr_by_name)
+		qsort(unit->by_name, unit->nr_by_name, sizeof(*unit->by_name),
+		      by_name_order);
 }
 
 static int by_value(const void *a, const void *b)

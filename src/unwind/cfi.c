@@ -41,6 +41,12 @@ static struct cfi_rule *rule_slot(struct program *p, uint64_t col)
 	return &row->rules[row->nr_rules++].rule;
 }
 
+/* A factored offset; absurd ones wrap, and no frame will be found there. */
+static int64_t scaled(const struct program *p, uint64_t factored)
+{
+	return (int64_t)(factored * (uint64_t)p->cie->data_align);
+}
+
 static void set_rule(struct program *p, uint64_t col, enum cfi_how how, int64_t off)
 {
 	*rule_slot(p, col) = (struct cfi_rule){ .how = how, .off = off };
@@ -110,8 +116,7 @@ static bool run_short(struct program *p, struct cursor *c, uint8_t op)
 		advance(p, arg);
 		return true;
 	case DW_CFA_offset:
-		set_rule(p, arg, CFI_OFFSET,
-			 (int64_t)cursor_uleb(c) * p->cie->data_align);
+		set_rule(p, arg, CFI_OFFSET, scaled(p, cursor_uleb(c)));
 		return true;
 	case DW_CFA_restore:
 		restore(p, arg);
@@ -123,7 +128,6 @@ static bool run_short(struct program *p, struct cursor *c, uint8_t op)
 
 static void run_cfa(struct program *p, struct cursor *c, uint8_t op)
 {
-	int64_t align = p->cie->data_align;
 	uint64_t reg;
 
 	switch (op) {
@@ -133,7 +137,7 @@ static void run_cfa(struct program *p, struct cursor *c, uint8_t op)
 		break;
 	case DW_CFA_def_cfa_sf:
 		reg = cursor_uleb(c);
-		set_cfa(p, reg, cursor_sleb(c) * align);
+		set_cfa(p, reg, scaled(p, (uint64_t)cursor_sleb(c)));
 		break;
 	case DW_CFA_def_cfa_register:
 		set_cfa(p, cursor_uleb(c), p->row->cfa_off);
@@ -142,7 +146,7 @@ static void run_cfa(struct program *p, struct cursor *c, uint8_t op)
 		set_cfa(p, p->row->cfa_reg, (int64_t)cursor_uleb(c));
 		break;
 	case DW_CFA_def_cfa_offset_sf:
-		set_cfa(p, p->row->cfa_reg, cursor_sleb(c) * align);
+		set_cfa(p, p->row->cfa_reg, scaled(p, (uint64_t)cursor_sleb(c)));
 		break;
 	case DW_CFA_def_cfa_expression:
 		p->row->cfa_is_expr = true;
@@ -155,25 +159,24 @@ static void run_cfa(struct program *p, struct cursor *c, uint8_t op)
 
 static void run_rule(struct program *p, struct cursor *c, uint8_t op)
 {
-	int64_t align = p->cie->data_align;
 	uint64_t col;
 
 	switch (op) {
 	case DW_CFA_offset_extended:
 		col = cursor_uleb(c);
-		set_rule(p, col, CFI_OFFSET, (int64_t)cursor_uleb(c) * align);
+		set_rule(p, col, CFI_OFFSET, scaled(p, cursor_uleb(c)));
 		break;
 	case DW_CFA_offset_extended_sf:
 		col = cursor_uleb(c);
-		set_rule(p, col, CFI_OFFSET, cursor_sleb(c) * align);
+		set_rule(p, col, CFI_OFFSET, scaled(p, (uint64_t)cursor_sleb(c)));
 		break;
 	case DW_CFA_val_offset:
 		col = cursor_uleb(c);
-		set_rule(p, col, CFI_VAL_OFFSET, (int64_t)cursor_uleb(c) * align);
+		set_rule(p, col, CFI_VAL_OFFSET, scaled(p, cursor_uleb(c)));
 		break;
 	case DW_CFA_val_offset_sf:
 		col = cursor_uleb(c);
-		set_rule(p, col, CFI_VAL_OFFSET, cursor_sleb(c) * align);
+		set_rule(p, col, CFI_VAL_OFFSET, scaled(p, (uint64_t)cursor_sleb(c)));
 		break;
 	case DW_CFA_undefined:
 		set_rule(p, cursor_uleb(c), CFI_UNDEFINED, 0);

@@ -8,4 +8,4 @@ static __attribute__((noinline)) long leaf(long x) {
 	return atol(text) + 2; //+
 }
 __attribute__((noinline)) long caller(long a, long b, long c) { return leaf(a) + b * c; }
-const char *check(int v) { EXPECT(v, caller(70, 30, 20), 671, 672); return NULL; }
+NOINLINE const char *check(int v) { EXPECT(v, caller(70, 30, 20), 671, 672); return NULL; }

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the benchmark patches: N threads, each calls work() and sleeps, or spins,
+ * and notes the longest time between two of its rounds.
+ *
+ * usage: target THREADS SLEEP_US (0: spin).  Commands on standard input:
+ * reset, gap (longest gap in ns since reset, less the sleep), call (ns a call).
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static unsigned sleep_us;
+static atomic_ullong longest[8192];
+
+__attribute__((noipa)) int work(int x)
+{
+	return x * 3 + 1; /* VERSION */
+}
+
+static unsigned long long now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (unsigned long long)ts.tv_sec * 1000000000ull + (unsigned long long)ts.tv_nsec;
+}
+
+static void *run(void *arg)
+{
+	size_t n = (size_t)arg;
+	struct timespec ts = { 0, sleep_us * 1000l };
+	unsigned long long last = now();
+
+	for (;;) {
+		unsigned long long t, gap;
+
+		work(5);
+		if (sleep_us)
+			nanosleep(&ts, NULL);
+		t = now();
+		gap = t - last > sleep_us * 1000ull ? t - last - sleep_us * 1000ull : 0;
+		if (gap > longest[n])
+			longest[n] = gap;
+		last = t;
+	}
+	return NULL;
+}
+
+static double per_call(void)
+{
+	double best = 1e9;
+
+	for (int round = 0; round < 30; round++) {
+		unsigned long long start = now();
+
+		for (int i = 0; i < 2000000; i++)
+			work(i);
+		if ((double)(now() - start) / 2e6 < best)
+			best = (double)(now() - start) / 2e6;
+	}
+	return best;
+}
+
+int main(int argc, char **argv)
+{
+	size_t nr = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
+	pthread_attr_t attr;
+	char line[100];
+
+	sleep_us = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1000;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 64 << 10);
+	for (size_t i = 0; i < nr; i++) {
+		pthread_t t;
+
+		if (pthread_create(&t, &attr, run, (void *)i))
+			return 1;
+	}
+	puts("ready");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		unsigned long long worst = 0;
+
+		if (!strncmp(line, "reset", 5))
+			memset((void *)longest, 0, sizeof(longest));
+		for (size_t i = 0; i < nr; i++)
+			if (longest[i] > worst)
+				worst = longest[i];
+		if (!strncmp(line, "call", 4))
+			printf("%.3f\n", per_call());
+		else
+			printf("%llu\n", worst);
+		fflush(stdout);
+	}
+	return 0;
+}

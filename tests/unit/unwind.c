@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The walk over constructed stacks, and CFI over constructed tables. */
+#include <dwarf.h>
+
+#include "bytes.h"
+#include "mem.h"
+#include "tap.h"
+#include "walk.h"
+
+static const struct arch *const x86 = &arch_x86_64;
+
+/* Code at 0x1000..0x2000: three functions of 0x100 bytes and a start function. */
+enum { CODE = 0x1000, STACK = 0x70000, STACK_SIZE = 0x1000, EH = 0x9000 };
+
+struct world {
+	uint8_t code[0x1000];
+	uint8_t stack[STACK_SIZE];
+	struct buf eh;
+	struct unwind_code object;
+	bool end_is_good;
+};
+
+static struct world w;
+
+static void record(const void *body, size_t size)
+{
+	uint8_t len[4];
+
+	bytes_put(len, 4, size, false);
+	buf_add(&w.eh, len, 4);
+	buf_add(&w.eh, body, size);
+}
+
+/* CIE: CFA = rsp + 8, return address at CFA - 8; absolute pointers. */
+static void put_cie(void)
+{
+	static const uint8_t cie[] = { 0, 0, 0, 0, 1, 0, 1, 0x78, 16,
+				       DW_CFA_def_cfa, 7, 8, DW_CFA_offset | 16, 1,
+				       0, 0 };
+
+	record(cie, sizeof(cie));
+}
+
+static void put_fde(uint64_t pc, uint64_t size, const void *insns, size_t insns_size)
+{
+	uint8_t body[64] = { 0 };
+	size_t at = w.eh.size + 4;
+
+	bytes_put(body, 4, at, false); /* back to the CIE, at 0 */
+	bytes_put(body + 4, 8, pc, false);
+	bytes_put(body + 12, 8, size, false);
+	memcpy(body + 20, insns, insns_size);
+	record(body, 20 + insns_size);
+}
+
+static bool read_mem(void *arg, uint64_t addr, void *to, size_t size)
+{
+	(void)arg;
+	if (addr < STACK || addr + size > STACK + STACK_SIZE)
+		return false;
+	memcpy(to, w.stack + (addr - STACK), size);
+	return true;
+}
+
+static const uint8_t *code_bytes(const struct unwind_code *code, uint64_t addr, size_t size)
+{
+	(void)code;
+	return addr >= CODE && addr + size <= CODE + sizeof(w.code) ?
+	       w.code + (addr - CODE) : NULL;
+}
+
+static const struct unwind_code *find_code(void *arg, uint64_t addr)
+{
+	(void)arg;
+	return addr >= CODE && addr < CODE + sizeof(w.code) ? &w.object : NULL;
+}
+
+static bool is_end(void *arg, const struct unwind_frame *last)
+{
+	(void)arg, (void)last;
+	return w.end_is_good;
+}
+
+/*
+ * inner at 0x1000 (leaf), middle at 0x1100 (16 bytes of frame from 0x1108 on),
+ * start at 0x1300 with an undefined return address; 0x1200 has no CFI.
+ */
+static void build_world(void)
+{
+	static const uint8_t none[1] = { DW_CFA_nop };
+	static const uint8_t middle[] = { DW_CFA_advance_loc | 8, DW_CFA_def_cfa_offset, 24 };
+	static const uint8_t start[] = { DW_CFA_undefined, 16 };
+
+	buf_done(&w.eh);
+	memset(&w, 0, sizeof(w));
+	put_cie();
+	put_fde(0x1000, 0x100, none, sizeof(none));
+	put_fde(0x1100, 0x100, middle, sizeof(middle));
+	put_fde(0x1300, 0x100, start, sizeof(start));
+	w.object = (struct unwind_code){ .name = "test", .start = CODE,
+		.end = CODE + sizeof(w.code), .bytes = code_bytes,
+		.eh = { .data = w.eh.data, .size = w.eh.size, .vaddr = EH } };
+	w.end_is_good = true;
+	w.code[0x150] = w.code[0x350] = w.code[0x250] = 0xe8; /* calls */
+}
+
+static void put_stack(uint64_t addr, uint64_t value)
+{
+	bytes_put(w.stack + (addr - STACK), 8, value, false);
+}
+
+struct seen {
+	unsigned nr;
+	uint64_t pc[32];
+};
+
+static bool note(void *arg, const struct unwind_frame *frame)
+{
+	struct seen *seen = arg;
+
+	if (seen->nr < ARRAY_SIZE(seen->pc))
+		seen->pc[seen->nr++] = frame->pc;
+	return true;
+}
+
+static enum unwind_reason walk(uint64_t pc, uint64_t sp, struct seen *seen)
+{
+	struct unwinder u = { .arch = x86, .read = read_mem, .find_code = find_code,
+			      .is_end = is_end };
+	struct regs regs = { { 0 } };
+
+	regs_set(x86, &regs, x86->pc_off, pc);
+	regs_set(x86, &regs, x86->sp_off, sp);
+	*seen = (struct seen){ 0 };
+	return unwind_walk(&u, &regs, note, seen);
+}
+
+/* inner, called by middle, called by start. */
+static void good_stack(void)
+{
+	build_world();
+	put_stack(STACK + 0x100, 0x1155);
+	put_stack(STACK + 0x118, 0x1355);
+}
+
+static void test_good(void)
+{
+	struct seen seen;
+
+	good_stack();
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_OK && seen.nr == 3 &&
+	   seen.pc[1] == 0x1155 && seen.pc[2] == 0x1355, "a whole trace");
+	put_stack(STACK + 0x108, 0x1355);
+	ok(walk(0x1104, STACK + 0x108, &seen) == UNWIND_OK && seen.nr == 2,
+	   "in the prologue, before the frame is made");
+}
+
+static void test_refused(void)
+{
+	static const struct {
+		const char *what;
+		uint64_t at, value;
+		enum unwind_reason reason;
+	} rows[] = {
+		{ "a return address that follows no call", 0x118, 0x1356, UNWIND_NOT_A_CALL },
+		{ "a return address of 0", 0x118, 0, UNWIND_NO_CODE },
+		{ "the start of a function", 0x118, 0x1100, UNWIND_NOT_A_CALL },
+		{ "code without CFI in the middle", 0x118, 0x1255, UNWIND_NO_CFI },
+		{ "a stack address", 0x118, STACK + 0x200, UNWIND_NO_CODE },
+		{ "unknown code", 0x100, 0x990000, UNWIND_NO_CODE },
+	};
+	struct seen seen;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		good_stack();
+		put_stack(STACK + rows[i].at, rows[i].value);
+		enum unwind_reason got = walk(0x1010, STACK + 0x100, &seen);
+
+		ok(got == rows[i].reason, "refused: %s (%s)", rows[i].what,
+		   unwind_reason_name(got));
+	}
+	good_stack();
+	w.end_is_good = false;
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_BAD_END, "refused: an end elsewhere");
+	good_stack();
+	w.object.in_transition = true;
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_TRANSITION, "refused: in transition");
+	good_stack();
+	w.object.is_island = true;
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_ISLAND, "refused: in an island");
+	good_stack();
+	ok(walk(0x1010, STACK + STACK_SIZE, &seen) == UNWIND_NO_MEMORY,
+	   "refused: a stack that cannot be read");
+}
+
+/* A stack of return addresses into a leaf that grows without end. */
+static void test_ends(void)
+{
+	struct seen seen;
+
+	build_world();
+	w.code[0x50] = 0xe8;
+	for (uint64_t at = 0; at < STACK_SIZE; at += 8)
+		put_stack(STACK + at, 0x1055);
+	ok(walk(0x1010, STACK, &seen) == UNWIND_NO_MEMORY, "a false stack ends at its mapping");
+}
+
+static void test_odd(void)
+{
+	static const uint8_t in_register[] = { DW_CFA_register, 16, 1 };
+	struct seen seen;
+
+	good_stack();
+	put_fde(0x1400, 0x100, in_register, sizeof(in_register));
+	w.object.eh.data = w.eh.data;
+	w.object.eh.size = w.eh.size;
+	ok(walk(0x1410, STACK + 0x100, &seen) == UNWIND_ODD_FRAME,
+	   "refused: the return address is in a register (longjmp)");
+}
+
+static bool read_word(void *arg, uint64_t addr, uint64_t *value)
+{
+	return read_mem(arg, addr, value, 8);
+}
+
+static void test_expressions(void)
+{
+	static const struct {
+		const char *what;
+		uint8_t ops[12];
+		size_t size;
+		bool good;
+		uint64_t value;
+	} rows[] = {
+		{ "lit", { DW_OP_lit5 }, 1, true, 5 },
+		{ "plus", { DW_OP_lit5, DW_OP_lit7, DW_OP_plus }, 3, true, 12 },
+		{ "breg7+8", { DW_OP_breg7, 8 }, 2, true, STACK + 8 },
+		/* the CFA of a lazy PLT entry */
+		{ "plt", { DW_OP_breg7, 8, DW_OP_lit15, DW_OP_lit11, DW_OP_ge, DW_OP_lit3,
+			   DW_OP_shl, DW_OP_plus }, 8, true, STACK + 8 + 8 },
+		{ "deref", { DW_OP_breg7, 0, DW_OP_deref }, 3, true, 0x1234 },
+		{ "empty stack", { DW_OP_plus }, 1, false, 0 },
+		{ "unknown op", { 0xff }, 1, false, 0 },
+		{ "endless", { DW_OP_skip, 0xfd, 0xff }, 3, false, 0 },
+		{ "cut short", { DW_OP_const8u, 1, 2 }, 3, false, 0 },
+		{ "unknown register", { DW_OP_breg3, 0 }, 2, false, 0 },
+	};
+	uint64_t cols[32] = { 0 };
+	bool known[32] = { false };
+	struct cfi_machine m = { cols, known, 32, false, read_word, NULL };
+
+	build_world();
+	put_stack(STACK, 0x1234);
+	cols[7] = STACK;
+	known[7] = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct cfi_expr expr = { rows[i].ops, rows[i].size };
+		uint64_t value = 0;
+		bool good;
+
+		good = cfi_eval(&expr, &m, false, 0, &value);
+		ok(good == rows[i].good && (!good || value == rows[i].value),
+		   "expression: %s", rows[i].what);
+	}
+}
+
+int main(void)
+{
+	test_good();
+	test_refused();
+	test_ends();
+	test_odd();
+	test_expressions();
+	buf_done(&w.eh);
+	return tap_done();
+}
