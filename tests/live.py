@@ -22,7 +22,18 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp'):
+# What makes a rebuild differ from what runs: other code in front, with a function of the
+# same name as one of the program's and the same instructions.
+EXTRA = '''
+static int counter = 77;
+static const int table[] = { 30, 10, 40, 10, 50, 90, 20, 60 };
+static __attribute__((noipa)) int helper(int x) { counter++; return table[x & 7]; }
+int extra(int x);
+int extra(int x) { int s = 0; for (int i = 0; i < x; i++) s ^= helper(i) * i; return s; }
+'''
+
+
+def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', extra=False):
     """Builds tests/live/NAME.c and its patch; the paths of the program and the patch."""
     case = Case.__new__(Case)
     case.text = open(os.path.join(HERE, 'live', name + '.c')).read()
@@ -38,6 +49,12 @@ def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp'):
             f.write(text)
         with open(os.path.join(path, 'build.sh'), 'w') as f:
             f.write(f'set -e\ngcc {flags} -c case.c -o case.o\ngcc {flags} case.o -o prog\n')
+        if extra and which == 'run':
+            with open(os.path.join(path, 'extra.c'), 'w') as f:
+                f.write(EXTRA)
+            with open(os.path.join(path, 'build.sh'), 'w') as f:
+                f.write(f'set -e\ngcc {flags} -c case.c extra.c\n'
+                        f'gcc {flags} extra.o case.o -o prog\n')
         shutil.copy(os.path.join(CASES, 'live.h'), path)
         out[which] = path
     diff = subprocess.run(['diff', '-u', 'old/case.c', 'new/case.c'], cwd=work,
@@ -173,6 +190,111 @@ def test_seccomp(stitch, folder):
         p.check(1, 'patched')
         stitch.ok('revert', p.pid)
         p.check(0, 'reverted')
+
+
+def test_matched_by_functions(stitch, folder):
+    """The rebuild is laid out otherwise than what runs, which has a second helper()."""
+    prog, slp = make(stitch, folder, 'matched', extra=True)
+    need('function by function' in stitch.json('show', slp)['matched'], 'matched otherwise')
+    with Program([prog]) as p:
+        p.check(0)
+        stitch.ok('apply', p.pid, slp)
+        p.check(1, 'patched')
+        stitch.ok('revert', p.pid)
+        p.check(0, 'reverted')
+
+
+def build_with(stitch, folder, files, command):
+    """A tree of tests/live/matched.c and more files, built by a command of its own."""
+    case = Case.__new__(Case)
+    case.text = open(os.path.join(HERE, 'live', 'matched.c')).read()
+    for which in ('old', 'new', 'run'):
+        path = os.path.join(folder, which)
+        os.makedirs(path)
+        for name, text in {'case.c': case.version(which == 'new'), 'extra.c': EXTRA,
+                           **files}.items():
+            with open(os.path.join(path, name), 'w') as f:
+                f.write(text)
+        shutil.copy(os.path.join(CASES, 'live.h'), path)
+    diff = subprocess.run(['diff', '-u', 'old/case.c', 'new/case.c'], cwd=folder,
+                          capture_output=True, text=True).stdout
+    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
+        f.write(diff)
+    sh(*command, cwd=os.path.join(folder, 'run'))
+    prog = sh('sh', '-c', 'find run -name prog -type f', cwd=folder).split()[0]
+    prog = os.path.join(folder, prog)
+    slp = os.path.join(folder, 'fix.slp')
+    stitch.ok('build', '--source', os.path.join(folder, 'old'), '--patch',
+              os.path.join(folder, 'fix.patch'), '--binary', prog, '-o', slp, '--', *command)
+    with Program([prog]) as p:
+        stitch.ok('apply', p.pid, slp)
+        p.check(1, 'patched')
+        stitch.ok('revert', p.pid)
+        p.check(0, 'reverted')
+    return slp
+
+
+def test_build_make(stitch, folder):
+    build_with(stitch, folder, {'Makefile': (
+        'CFLAGS = -O2 -g -MMD -MF $*.d\nprog: sub/case.o libextra.a\n'
+        '\t$(CC) $^ -o $@\nsub/case.o: case.c\n\tmkdir -p sub && $(CC) $(CFLAGS) -c $< -o $@\n'
+        'libextra.a: extra.o\n\tar rc $@ $^\n')}, ['make', '-j2'])
+
+
+def test_build_one_command(stitch, folder):
+    build_with(stitch, folder, {}, ['gcc', '-O2', 'extra.c', 'case.c', '-o', 'prog'])
+
+
+def test_build_cmake(stitch, folder):
+    if not shutil.which('cmake'):
+        raise Skip('cmake is not installed')
+    build_with(stitch, folder, {'CMakeLists.txt': (
+        'cmake_minimum_required(VERSION 3.10)\nproject(x C)\n'
+        'add_executable(prog extra.c case.c)\n')},
+        ['sh', '-c', 'cmake -S . -B out -DCMAKE_BUILD_TYPE=RelWithDebInfo && cmake --build out'])
+
+
+def test_build_again(stitch, folder):
+    """A second build takes up what is there; one that was killed leaves nothing half done."""
+    command = ['sh', '-c', 'sleep 0.4; gcc -O2 extra.c case.c -o prog']
+    slp = build_with(stitch, folder, {}, command)
+    first = open(slp, 'rb').read()
+    args = ['build', '--source', os.path.join(folder, 'old'), '--patch',
+            os.path.join(folder, 'fix.patch'), '--binary', os.path.join(folder, 'run', 'prog'),
+            '-o', slp, '--', *command]
+    start = time.time()
+    done = stitch.ok(*args)
+    need('as it was built before' in done.stderr and time.time() - start < 0.8, done.stderr)
+    need(open(slp, 'rb').read() == first, 'the same input must give the same patch')
+    shutil.rmtree(slp + '.work')
+    for delay in (0.2, 0.6, 1.0, 1.2):
+        worker = subprocess.Popen([stitch.path, *args], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        worker.kill()
+        worker.wait()
+    stitch.ok(*args)
+    need(open(slp, 'rb').read() == first, 'the patch after a killed build differs')
+
+
+def test_several(stitch, folder):
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as a, Program([prog]) as b:
+        stitch.ok('apply', a.pid, b.pid, slp)
+        a.check(1)
+        b.check(1)
+        out = stitch.json('list', a.pid, b.pid)
+        need([len(x['patches']) for x in out['processes']] == [1, 1], f'{out}')
+        stitch.ok('revert', '--exe', prog)
+        a.check(0)
+        b.check(0)
+        stitch.ok('apply', '--all', slp)
+        a.check(1)
+        b.check(1)
+        stitch.ok('revert', a.pid, b.pid, 'fix')
+        done = stitch.run('apply', a.pid, 99999999, slp)
+        need(done.returncode == 1 and '[gone]' in done.stderr, f'{done}')
+        a.check(1, 'one of two')
 
 
 def test_wrong_build(stitch, folder):
