@@ -410,6 +410,16 @@ def test_traced(stitch, folder):
         p.check(1)
 
 
+def test_library(stitch, folder):
+    user = os.path.join(os.path.dirname(stitch.path), '..', 'tests', 'use-libstitch')
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        done = subprocess.run([user, str(p.pid), slp], capture_output=True, text=True,
+                              env=dict(os.environ, ASAN_OPTIONS='detect_leaks=0'))
+        need(done.returncode == 0 and done.stdout.strip() == 'ok', done.stdout + done.stderr)
+        p.check(0)
+
+
 def test_two_tools(stitch, folder):
     prog, slp = make(stitch, folder, 'plain')
     with Program([prog]) as p:

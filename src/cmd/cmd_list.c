@@ -10,7 +10,7 @@
 #include "cmd.h"
 #include "mem.h"
 #include "record.h"
-#include "redirect.h"
+#include "report.h"
 
 static void print_time(uint64_t seconds, char text[32])
 {
@@ -21,75 +21,15 @@ static void print_time(uint64_t seconds, char text[32])
 	strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm);
 }
 
-static bool is_interrupted(const struct record_patch *patch)
-{
-	return patch->state != PATCH_APPLIED && patch->state != PATCH_RETAINED;
-}
-
-static const char *entry_word(const struct process *process, const struct record *record,
-			      const struct record_patch *patch,
-			      const struct record_func *func)
-{
-	enum redirect_entry look = ENTRY_OTHER;
-	const struct record_func *top = record_top(record, func->site, NULL);
-	struct err *err;
-
-	if (top && top != func && patch->state == PATCH_APPLIED)
-		return "covered"; /* a newer patch has the function */
-	err = redirect_look(process, func, &look);
-	err_free(err);
-	switch (look) {
-	case ENTRY_NEW: return "new";
-	case ENTRY_OLD: return "old";
-	case ENTRY_ISLAND: return "between";
-	default: return "unexpected";
-	}
-}
-
-/* An applied function runs its new code, or a newer patch's. */
-static bool is_as_recorded(const struct record_patch *patch, const char *entry)
-{
-	if (patch->state == PATCH_APPLIED)
-		return !strcmp(entry, "new") || !strcmp(entry, "covered");
-	return patch->state == PATCH_RETAINED;
-}
-
-static json_t *json_func(const struct process *process, const struct record *record,
-			 const struct record_patch *patch, const struct record_func *func)
-{
-	const char *entry = entry_word(process, record, patch, func);
-
-	return json_pack("{ss,ss,ss,so,so,ss,sb}", "name", func->name,
-			 "object", func->object, "build_id", func->build_id,
-			 "site", json_sprintf("%#" PRIx64, func->site),
-			 "new", json_sprintf("%#" PRIx64, func->new_addr),
-			 "entry", entry, "ok", is_as_recorded(patch, entry));
-}
-
-static json_t *json_patch(const struct process *process, const struct record *record,
-			  const struct record_patch *patch)
-{
-	json_t *funcs = json_array();
-
-	for (size_t i = 0; i < patch->nr_funcs; i++)
-		json_array_append_new(funcs, json_func(process, record, patch,
-						       &patch->funcs[i]));
-	return json_pack("{ss,ss,ss,ss,sI,sI,so}", "name", patch->name,
-			 "digest", patch->digest, "description", patch->description,
-			 "state", patch_state_name(patch->state),
-			 "applied_at", (json_int_t)patch->applied_at,
-			 "memory", (json_int_t)patch->arena.size, "functions", funcs);
-}
-
 static void print_funcs(const struct process *process, const struct record *record,
 			const struct record_patch *patch)
 {
 	for (size_t i = 0; i < patch->nr_funcs; i++) {
 		const struct record_func *func = &patch->funcs[i];
-		const char *entry = entry_word(process, record, patch, func);
+		const char *entry = report_entry(process, record, patch, func);
 
 		printf("    %-40s %-16s %s%s\n", func->name, func->object, entry,
-		       is_as_recorded(patch, entry) ? "" : "  <- not as recorded");
+		       report_is_good(patch, entry) ? "" : "  <- not as recorded");
 	}
 }
 
@@ -103,42 +43,23 @@ static void print_patch(const struct process *process, const struct record *reco
 	       process->comm, patch->name, patch_state_name(patch->state), when,
 	       patch->nr_funcs, patch->nr_funcs == 1 ? "" : "s",
 	       *patch->description ? "  " : "", patch->description);
-	if (is_interrupted(patch))
+	if (report_is_interrupted(patch))
 		printf("    interrupted: stitch revert %d %s takes it out, the next "
 		       "apply goes on\n", process->pid, patch->name);
 	if (details)
 		print_funcs(process, record, patch);
 }
 
-static bool all_as_recorded(const struct process *process, const struct record *record)
-{
-	for (size_t i = 0; i < record->nr_patches; i++) {
-		const struct record_patch *patch = record->patches[i];
-
-		for (size_t j = 0; j < patch->nr_funcs; j++)
-			if (!is_as_recorded(patch, entry_word(process, record, patch,
-							      &patch->funcs[j])))
-				return false;
-	}
-	return true;
-}
-
 static void show_process(const struct options *options, const struct process *process,
 			 const struct record *record, bool details, json_t *out)
 {
-	json_t *patches = json_array();
-
-	for (size_t i = 0; i < record->nr_patches; i++) {
-		if (options->json)
-			json_array_append_new(patches, json_patch(process, record,
-								  record->patches[i]));
-		else
-			print_patch(process, record, record->patches[i], details);
-	}
-	if (!record->nr_patches && details && !options->json)
+	json_array_append_new(out, report_process(process, record));
+	if (options->json)
+		return;
+	for (size_t i = 0; i < record->nr_patches; i++)
+		print_patch(process, record, record->patches[i], details);
+	if (!record->nr_patches && details)
 		printf("%d (%s): no patch\n", process->pid, process->comm);
-	json_array_append_new(out, json_pack("{si,ss,so}", "pid", process->pid,
-					     "comm", process->comm, "patches", patches));
 }
 
 static int view_one(const struct options *options, pid_t pid, bool details, bool quiet,
@@ -154,7 +75,7 @@ static int view_one(const struct options *options, pid_t pid, bool details, bool
 	if (!err) {
 		if (record.nr_patches || !quiet)
 			show_process(options, process, &record, details, out);
-		return details && !all_as_recorded(process, &record) ? EXIT_FAILED :
+		return details && !report_all_good(process, &record) ? EXIT_FAILED :
 								       EXIT_DONE;
 	}
 	status = cmd_status_of(err);

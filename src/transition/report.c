@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "redirect.h"
+
+bool report_is_interrupted(const struct record_patch *patch)
+{
+	return patch->state != PATCH_APPLIED && patch->state != PATCH_RETAINED;
+}
+
+const char *report_entry(const struct process *process, const struct record *record,
+			      const struct record_patch *patch,
+			      const struct record_func *func)
+{
+	enum redirect_entry look = ENTRY_OTHER;
+	const struct record_func *top = record_top(record, func->site, NULL);
+	struct err *err;
+
+	if (top && top != func && patch->state == PATCH_APPLIED)
+		return "covered"; /* a newer patch has the function */
+	err = redirect_look(process, func, &look);
+	err_free(err);
+	switch (look) {
+	case ENTRY_NEW: return "new";
+	case ENTRY_OLD: return "old";
+	case ENTRY_ISLAND: return "between";
+	default: return "unexpected";
+	}
+}
+
+/* An applied function runs its new code, or a newer patch's. */
+bool report_is_good(const struct record_patch *patch, const char *entry)
+{
+	if (patch->state == PATCH_APPLIED)
+		return !strcmp(entry, "new") || !strcmp(entry, "covered");
+	return patch->state == PATCH_RETAINED;
+}
+
+static json_t *json_func(const struct process *process, const struct record *record,
+			 const struct record_patch *patch, const struct record_func *func)
+{
+	const char *entry = report_entry(process, record, patch, func);
+
+	return json_pack("{ss,ss,ss,so,so,ss,sb}", "name", func->name,
+			 "object", func->object, "build_id", func->build_id,
+			 "site", json_sprintf("%#" PRIx64, func->site),
+			 "new", json_sprintf("%#" PRIx64, func->new_addr),
+			 "entry", entry, "ok", report_is_good(patch, entry));
+}
+
+json_t *report_patch(const struct process *process, const struct record *record,
+			  const struct record_patch *patch)
+{
+	json_t *funcs = json_array();
+
+	for (size_t i = 0; i < patch->nr_funcs; i++)
+		json_array_append_new(funcs, json_func(process, record, patch,
+						       &patch->funcs[i]));
+	return json_pack("{ss,ss,ss,ss,sI,sI,so}", "name", patch->name,
+			 "digest", patch->digest, "description", patch->description,
+			 "state", patch_state_name(patch->state),
+			 "applied_at", (json_int_t)patch->applied_at,
+			 "memory", (json_int_t)patch->arena.size, "functions", funcs);
+}
+
+bool report_all_good(const struct process *process, const struct record *record)
+{
+	for (size_t i = 0; i < record->nr_patches; i++) {
+		const struct record_patch *patch = record->patches[i];
+
+		for (size_t j = 0; j < patch->nr_funcs; j++)
+			if (!report_is_good(patch, report_entry(process, record, patch,
+							      &patch->funcs[j])))
+				return false;
+	}
+	return true;
+}
+
+json_t *report_process(const struct process *process, const struct record *record)
+{
+	json_t *patches = json_array();
+
+	for (size_t i = 0; i < record->nr_patches; i++)
+		json_array_append_new(patches, report_patch(process, record,
+							    record->patches[i]));
+	return json_pack("{si,ss,so}", "pid", process->pid, "comm", process->comm,
+			 "patches", patches);
+}

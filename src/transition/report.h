@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a process's record says, held against its memory.
+ */
+#ifndef STITCH_TRANSITION_REPORT_H
+#define STITCH_TRANSITION_REPORT_H
+
+#include <jansson.h>
+
+#include "process.h"
+#include "record.h"
+
+/* What stands at a function's entry: new, old, between (an island), covered (a
+ * newer patch has it), unexpected. */
+const char *report_entry(const struct process *process, const struct record *record,
+			 const struct record_patch *patch, const struct record_func *func);
+/* Is that what the patch's state says? */
+bool report_is_good(const struct record_patch *patch, const char *entry);
+bool report_all_good(const struct process *process, const struct record *record);
+/* A tool was killed at work on it. */
+bool report_is_interrupted(const struct record_patch *patch);
+
+/* As `stitch list --json` prints them. The caller owns the result. */
+json_t *report_patch(const struct process *process, const struct record *record,
+		     const struct record_patch *patch);
+json_t *report_process(const struct process *process, const struct record *record);
+
+#endif
