@@ -53,10 +53,10 @@ class Case:
             elif key == 'NOTE':
                 self.note = value
 
-    def version(self, new):
+    def version(self, new, text=None):
         drop, keep = ('//-', '//+') if new else ('//+', '//-')
         lines = []
-        for line in self.text.splitlines():
+        for line in (text or self.text).splitlines():
             if line.startswith('// '):
                 lines.append('')
             elif line.rstrip().endswith(keep):
@@ -96,7 +96,7 @@ def write_tree(case, folder, flags, new):
     if case.library:
         files['main.c'] = MAIN
     if case.second:
-        files[case.second] = open(os.path.join(CASES, case.second)).read()
+        files[case.second] = case.version(new, open(os.path.join(CASES, case.second)).read())
     if case.add and new:
         files[case.add] = open(os.path.join(CASES, case.add)).read()
     for name, text in files.items():

@@ -137,7 +137,6 @@ static char **build_env(const struct job *job, const char *capture)
 	*ARRAY_ADD(env, nr) = mem_fmt(WRAPPER_CAPTURE "=%s", capture);
 	*ARRAY_ADD(env, nr) = mem_fmt(WRAPPER_CACHE "=%s", ccache);
 	*ARRAY_ADD(env, nr) = mem_fmt("CCACHE_DIR=%s/ccache", job->work);
-	*ARRAY_ADD(env, nr) = mem_strdup("CCACHE_NOCPP2=");
 	if (!getenv("SOURCE_DATE_EPOCH") && !files_exist(changelog))
 		*ARRAY_ADD(env, nr) = mem_strdup("SOURCE_DATE_EPOCH=1700000000");
 	*ARRAY_ADD(env, nr) = NULL;
@@ -156,7 +155,6 @@ static struct err *run_build(const struct job *job, const char *step)
 		return err;
 	unlink(log);
 	env = build_env(job, capture);
-	setenv(WRAPPER_PATH, getenv("PATH") ? getenv("PATH") : "", 1);
 	err = files_run((const char *const *)job->o->command, tree, env, log);
 	for (char **var = env; *var; var++)
 		free(*var);
@@ -240,8 +238,7 @@ static struct err *two_builds(struct job *job)
 	AUTO_FREE char *new = in_work(job, "2-patched/capture");
 	struct err *err;
 
-	setenv(WRAPPER_PATH, getenv("PATH") ? getenv("PATH") : "", 1);
-	if ((err = files_make_dir(job->work)) || (err = files_make_dir(bin)) ||
+	if ((err = files_make_dir(job->work)) ||
 	    (err = wrapper_install(bin, job->o->self)) || (err = put_tree_back(job)) ||
 	    (err = build_step(job, "1-original", false)) ||
 	    (err = build_step(job, "2-patched", true)) ||

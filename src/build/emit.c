@@ -656,6 +656,19 @@ static struct err *add_parts(struct job *job, size_t u, const char *name, json_t
 	return err;
 }
 
+/* Every file has its copy of an inline function, the program has one. */
+static bool is_listed(const struct job *job, const struct symbol *linked)
+{
+	const json_t *func;
+	size_t i;
+
+	json_array_foreach(job->funcs, i, func)
+		if (json_integer_value(json_object_get(func, "linked_at")) ==
+		    (json_int_t)linked->value)
+			return true;
+	return false;
+}
+
 static struct err *add_function(struct job *job, size_t u, const struct symbol *sym,
 				const struct symbol *linked)
 {
@@ -666,13 +679,16 @@ static struct err *add_function(struct job *job, size_t u, const struct symbol *
 	json_t *func;
 	struct err *err;
 
+	if (is_listed(job, linked))
+		return NULL;
 	if (folded)
 		return REFUSE("folded-function", "%s and %s are one function in the program",
 			      sym->name, folded->name);
 	if ((err = place_of(job, linked, &vaddr)) ||
 	    (err = hash_old(job, vaddr, linked->size, sym->name, hex)))
 		return err;
-	func = json_pack("{ss,sI,so,sI,ss,sI,ss,ss}", "name", sym->name,
+	func = json_pack("{ss,sI,sI,so,sI,ss,sI,ss,ss}", "name", sym->name,
+			 "linked_at", (json_int_t)linked->value,
 			 "sympos", (json_int_t)locate_sympos(job->match->from, linked),
 			 "vaddr", json_sprintf("%#" PRIx64, vaddr),
 			 "size", (json_int_t)linked->size, "old_sha256", hex,

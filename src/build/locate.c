@@ -28,28 +28,56 @@ static const struct symbol *find_in(const struct image *image, size_t first, siz
 	return NULL;
 }
 
+/*
+ * The bytes around a field that the linker may change with it: it turns a load
+ * from the GOT into an address or a direct call, and a sequence for one TLS
+ * model into that for another (psABI, "linker optimization").
+ */
+static void field_extent(const struct unit_ref *ref, uint64_t *from, uint64_t *to)
+{
+	unsigned before = 0, behind = 0;
+
+	switch (ref->formula) {
+	case RELOC_GOT_PC:
+		before = 3;
+		break;
+	case RELOC_GOT_TP:
+		before = 4;
+		break;
+	case RELOC_TLS_GD:
+	case RELOC_TLS_LD:
+		before = 4;
+		behind = 8;
+		break;
+	default:
+		break;
+	}
+	*from = ref->off > before ? ref->off - before : 0;
+	*to = ref->off + ref->size + behind;
+}
+
 /* The bytes of a function in the object and in the image, relocations aside. */
 static bool same_code(const struct image *image, const struct symbol *linked,
 		      const struct unit *unit, const struct symbol *sym)
 {
 	const struct unit_part *part = &unit->parts[sym->section];
-	const uint8_t *x = part->section->data + sym->value;
-	const uint8_t *y = image_at(image, linked->value, sym->size);
-	size_t next = 0;
+	const uint8_t *image_code = image_at(image, linked->value, sym->size);
+	AUTO_FREE uint8_t *x = NULL, *y = NULL;
 
-	if (!y || !part->section->data || sym->value + sym->size > part->section->size)
+	if (!image_code || !part->section->data ||
+	    sym->value + sym->size > part->section->size)
 		return false;
-	for (uint64_t i = 0; i < sym->size; i++) {
-		while (next < part->nr_refs && part->refs[next].off + part->refs[next].size <= sym->value + i)
-			next++;
-		/* A field that the linker fills in; it may change the opcode of
-		 * a GOT load in the two bytes before (psABI, relaxation). */
-		if (next < part->nr_refs && part->refs[next].off <= sym->value + i + 3)
-			continue;
-		if (x[i] != y[i])
-			return false;
+	x = mem_dup(part->section->data + sym->value, sym->size);
+	y = mem_dup(image_code, sym->size);
+	for (size_t i = 0; i < part->nr_refs; i++) {
+		uint64_t from, to;
+
+		field_extent(&part->refs[i], &from, &to);
+		for (uint64_t at = from; at < to; at++)
+			if (at >= sym->value && at - sym->value < sym->size)
+				x[at - sym->value] = y[at - sym->value] = 0;
 	}
-	return true;
+	return !memcmp(x, y, sym->size);
 }
 
 /* How many locals of the unit the group has; -1 if one contradicts. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "wrapper.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -313,23 +314,35 @@ int wrapper_main(char **argv)
 	return exit_status(status);
 }
 
+static struct err *install_from(const char *folder, const char *self, const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+	struct err *err = NULL;
+
+	while (d && !err && (entry = readdir(d))) {
+		AUTO_FREE char *path = mem_fmt("%s/%s", folder, entry->d_name);
+
+		/* The first of a name in PATH is the one that would be run. */
+		if (is_compiler(entry->d_name) && !files_exist(path) && symlink(self, path))
+			err = err_sys(errno, "%s", path);
+	}
+	if (d)
+		closedir(d);
+	return err;
+}
+
 struct err *wrapper_install(const char *folder, const char *self)
 {
-	static const char *const forms[] = { "%s", "x86_64-linux-gnu-%s", "%s-12", "%s-13",
-					     "%s-14", "%s-11", "x86_64-linux-gnu-%s-12" };
+	const char *now = getenv("PATH") ? getenv("PATH") : "";
+	AUTO_FREE char *path = mem_strdup(now);
+	char *save = NULL;
+	struct err *err = files_remove_tree(folder);
 
-	for (unsigned i = 0; i < ARRAY_SIZE(compilers); i++)
-		for (unsigned j = 0; j < ARRAY_SIZE(forms); j++) {
-			char name[64];
-			AUTO_FREE char *path = NULL, *real = NULL;
-
-			snprintf(name, sizeof(name), forms[j], compilers[i]);
-			path = mem_fmt("%s/%s", folder, name);
-			/* A name that is not there must stay missing: configure asks. */
-			real = find_real(name);
-			unlink(path);
-			if (real && symlink(self, path))
-				return err_sys(errno, "%s", path);
-		}
-	return NULL;
+	if (!err)
+		err = files_make_dir(folder);
+	for (char *dir = strtok_r(path, ":", &save); dir && !err;
+	     dir = strtok_r(NULL, ":", &save))
+		err = install_from(folder, self, dir);
+	return err;
 }

@@ -23,7 +23,7 @@
 bool wrapper_is_wanted(const char *argv0);
 int wrapper_main(char **argv);
 
-/* Makes the folder of compiler names, each a link to the program self. */
+/* Makes the folder anew: each compiler's name in PATH, a link to the program self. */
 struct err *wrapper_install(const char *folder, const char *self)
 	__attribute__((warn_unused_result));
 

@@ -34,58 +34,103 @@ static long ptrace_do(long request, pid_t tid, uint64_t data)
 	return syscall(SYS_ptrace, request, tid, NULL, (void *)(uintptr_t)data);
 }
 
-/* Our code but for the slot, or zeroes: bytes that we may use. */
-static bool is_ours_or_free(const struct arch *arch, const uint8_t *bytes)
-{
-	uint8_t code[CODE_MAX];
-	bool is_free = true;
+enum cell { CELL_USED, CELL_FREE, CELL_LEFT_BEHIND };
 
+/* Zeroes are free; our code without us was left behind by a tool that died. */
+static enum cell look_at_cell(const struct process *process, uint64_t at)
+{
+	const struct arch *arch = process->arch;
+	uint8_t bytes[CODE_MAX], code[CODE_MAX], any = 0;
+
+	if (!process_try_read(process, at, bytes, sizeof(bytes)))
+		return CELL_USED;
 	arch->remote_code(code);
-	for (size_t i = 0; i < arch->remote.code_size; i++)
-		is_free &= !bytes[i];
-	return is_free || !memcmp(bytes, code, arch->remote.pc_slot);
+	for (size_t i = 0; i < CODE_MAX; i++)
+		any |= bytes[i];
+	return !any ? CELL_FREE : memcmp(bytes, code, arch->remote.pc_slot) ? CELL_USED :
+	       CELL_LEFT_BEHIND;
 }
 
 /*
- * The end of the last page of an executable segment: mapped, executable, and
- * past the last byte that the file has for it.
+ * A cell in the end of the last page of an executable segment: mapped,
+ * executable, and past the last byte that the file has for it.
  */
-static uint64_t slack_of(const struct process *process, const struct object *object)
+static uint64_t find_cell_in(const struct process *process, const struct object *object,
+			     enum cell wanted)
 {
-	const struct arch *arch = process->arch;
-	uint8_t bytes[CODE_MAX];
-
 	for (size_t i = 0; i < object->nr_code && !object->is_vdso; i++) {
 		uint64_t end = object->code[i].end;
 		uint64_t at = ((end + 4095) & ~UINT64_C(4095)) - CODE_MAX;
 		const struct map *map = maps_find(&process->maps, at);
 
-		if (at < end + 16 || !map || !map->exec || map->shared)
+		if (!map || !map->exec || map->shared)
 			continue;
-		if (process_try_read(process, at, bytes, sizeof(bytes)) &&
-		    is_ours_or_free(arch, bytes))
-			return at;
+		for (; at >= end + 16; at -= CODE_MAX)
+			if (look_at_cell(process, at) == wanted)
+				return at;
 	}
 	return 0;
 }
 
-static struct err *place_code(struct remote *remote)
+static uint64_t find_cell(const struct process *process, enum cell wanted)
 {
-	struct process *process = remote->process;
-	const struct arch *arch = process->arch;
-	uint8_t code[CODE_MAX];
+	uint64_t at = 0;
+
+	for (size_t i = 0; i < process->nr_objects && !at; i++)
+		at = find_cell_in(process, process->objects[i], wanted);
+	return at;
+}
+
+/*
+ * A thread that a dead tool had borrowed may still be on its way through the
+ * cell, and its way leads through the slot.  All are looked at once.
+ */
+static struct err *check_nobody_in(struct process *process, uint64_t cell)
+{
+	AUTO_THREADS struct threads threads;
 	struct err *err;
 
-	for (size_t i = 0; i < process->nr_objects && !remote->code; i++)
-		remote->code = slack_of(process, process->objects[i]);
-	if (!remote->code)
-		return err_new(ERR_UNSUPPORTED, "no-slack",
-			       "process %d: no executable page has %d unused bytes at "
-			       "its end", process->pid, CODE_MAX);
-	if ((err = event_step("remote-code")))
+	threads_init(&threads, process);
+	if ((err = threads_seize(&threads)) ||
+	    (err = threads_stop_all(&threads, CALL_MS)))
+		return err;
+	for (size_t i = 0; i < threads.nr; i++)
+		if (threads.thread[i]->state == THREAD_STOPPED &&
+		    regs_pc(process->arch, &threads.thread[i]->regs) - cell < CODE_MAX)
+			return err_new(ERR_NOT_NOW, "no-thread", "thread %d is still on its "
+				       "way back from a system call made for a tool that "
+				       "died", (int)threads.thread[i]->tid);
+	return NULL;
+}
+
+/* Before a thread is borrowed: looking at all may be needed. */
+static struct err *choose_cell(struct remote *remote)
+{
+	struct process *process = remote->process;
+
+	remote->code = find_cell(process, CELL_FREE);
+	if (remote->code)
+		return NULL;
+	remote->code = find_cell(process, CELL_LEFT_BEHIND);
+	if (remote->code)
+		return check_nobody_in(process, remote->code);
+	return err_new(ERR_UNSUPPORTED, "no-slack",
+		       "process %d: no executable page has %d unused bytes at its end",
+		       process->pid, CODE_MAX);
+}
+
+static struct err *place_code(struct remote *remote)
+{
+	const struct arch *arch = remote->process->arch;
+	uint8_t code[CODE_MAX];
+	struct err *err = event_step("remote-code");
+
+	if (err)
 		return err;
 	arch->remote_code(code);
-	return process_write(process, remote->code, code, arch->remote.code_size);
+	err = process_write(remote->process, remote->code, code, arch->remote.code_size);
+	remote->placed = !err;
+	return err;
 }
 
 /* Room on its stack, in its own user mode, with nothing waiting to happen. */
@@ -172,8 +217,8 @@ struct err *remote_begin(struct process *process, struct remote *remote)
 	*remote = (struct remote){ .process = process };
 	threads_init(&remote->threads, process);
 	remote->threads.ptrace_options = PTRACE_O_TRACESYSGOOD;
-	if ((err = process_refresh(process)) || (err = choose_thread(remote)) ||
-	    (err = place_code(remote)))
+	if ((err = process_refresh(process)) || (err = choose_cell(remote)) ||
+	    (err = choose_thread(remote)) || (err = place_code(remote)))
 		remote_end(remote);
 	return err;
 }
@@ -258,11 +303,11 @@ struct err *remote_call(struct remote *remote, long nr, const uint64_t args[6],
  * begun again, so it is stopped there once more before its registers are put
  * back; in all the time before, it would find its own way back.
  */
-static void put_back(struct remote *remote)
+static bool put_back(struct remote *remote)
 {
 	struct thread *thread = remote->thread;
-	const struct arch *arch = remote->process->arch;
 	bool reported = false;
+	struct err *err;
 	int status;
 
 	if (!thread->signal) {
@@ -271,22 +316,29 @@ static void put_back(struct remote *remote)
 		err_free(thread_wait(thread->tid, clock_ms() + CALL_MS, &status,
 				     &reported));
 		if (!reported)
-			return;
+			return false;
 		if (!WIFSTOPPED(status)) {
 			thread->state = THREAD_GONE;
-			return;
+			return true;
 		}
 		if (!(status >> 16))
 			thread->signal = WSTOPSIG(status);
 	}
-	err_free(thread_set_regs(arch, thread->tid, &remote->saved));
+	err = thread_set_regs(remote->process->arch, thread->tid, &remote->saved);
+	err_free(err);
+	return !err;
 }
 
 void remote_end(struct remote *remote)
 {
+	static const uint8_t zeroes[CODE_MAX];
+
 	if (remote->busy && remote->thread->state == THREAD_STOPPED)
-		put_back(remote);
-	remote->busy = false;
+		remote->busy = !put_back(remote);
+	/* Nobody is in it any more: the page is as it was. */
+	if (remote->placed && !remote->busy)
+		err_free(process_write(remote->process, remote->code, zeroes, CODE_MAX));
+	remote->placed = remote->busy = false;
 	threads_done(&remote->threads);
 }
 

@@ -21,6 +21,7 @@ struct remote {
 	struct thread *thread;
 	uint64_t code;     /* address of the way back */
 	struct regs saved; /* the thread's own registers */
+	bool placed;       /* the way back stands at code */
 	bool busy;         /* the thread is in our code */
 	bool suspended_seccomp;
 };

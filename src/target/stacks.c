@@ -68,6 +68,9 @@ static bool is_end(void *arg, const struct unwind_frame *last)
 
 	if (process->entry >= last->start && process->entry < last->end)
 		return !start || (last->sp <= start && last->sp + START_BELOW >= start);
+	/* The first thread's stack ends nowhere else. */
+	if (start && maps_find(&process->maps, start) == maps_find(&process->maps, last->sp))
+		return false;
 	/* clone, clone3: in the C library, or in a static program. */
 	return last->is_call && is_thread_end(stacks, last);
 }
