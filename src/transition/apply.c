@@ -596,7 +596,8 @@ static struct err *begin(struct job *job, struct process *process,
 
 	*result = (struct apply_result){ 0 };
 	*job = (struct job){ .process = process, .options = options, .result = result };
-	if ((err = lock_take(process, lock)))
+	/* Another tool may have been at work between the opening and the lock. */
+	if ((err = lock_take(process, lock)) || (err = process_refresh(process)))
 		return err;
 	return record_read(process, &job->record);
 }
