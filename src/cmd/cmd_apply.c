@@ -85,7 +85,8 @@ static void print_result(const struct task *task, const struct process *process,
 			 const struct apply_result *r)
 {
 	printf("%d (%s): %s %s: %zu function%s, %zu thread%s, pause %.2f ms",
-	       process->pid, process->comm, task->done, task->name, r->nr_funcs,
+	       process->pid, process->comm, task->done, *r->name ? r->name : task->name,
+	       r->nr_funcs,
 	       r->nr_funcs == 1 ? "" : "s", r->hold.threads,
 	       r->hold.threads == 1 ? "" : "s", (double)r->hold.worst_pause_ns / 1e6);
 	if (r->total_ns)
@@ -243,10 +244,8 @@ static bool has_record(pid_t pid, void *arg)
 
 int cmd_revert(const struct options *options)
 {
-	const char *word = cmd_file_word(options);
 	struct task task = { .options = options, .run = do_revert, .done = "reverted",
-			     .name = options->name ? options->name :
-				     word ? word : "the newest patch" };
+			     .name = "" };
 	AUTO_FREE pid_t *pids = NULL;
 	size_t nr = 0;
 	struct err *err = cmd_select(options, has_record, NULL, &pids, &nr);

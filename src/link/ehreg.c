@@ -143,18 +143,25 @@ static void fill_object(const struct ehreg *reg, struct linked *linked)
 	bytes_put(bytes + OBJECT_FLAGS, 8, ENCODING_OMIT, be);
 }
 
+struct err *ehreg_find(struct ehreg *reg, const struct process *process)
+{
+	const struct symbol *sym = NULL;
+
+	*reg = (struct ehreg){ .process = process };
+	reg->libgcc = find_libgcc(process, &sym);
+	return reg->libgcc ? learn_from(process, reg->libgcc, sym, reg) : NULL;
+}
+
 struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
 			  struct linked *linked)
 {
-	const struct symbol *sym = NULL;
-	const struct object *libgcc = find_libgcc(process, &sym);
 	struct err *err;
 
 	*reg = (struct ehreg){ .process = process };
 	/* An .eh_frame of only its end has nothing to say. */
-	if (!libgcc || linked->eh_frame_size <= 4)
+	if (linked->eh_frame_size <= 4)
 		return NULL;
-	if ((err = learn_from(process, libgcc, sym, reg)))
+	if ((err = ehreg_find(reg, process)) || !reg->libgcc)
 		return err;
 	reg->wanted = true;
 	reg->object = linked->eh_object;
@@ -228,26 +235,30 @@ static bool find_any_link(const struct ehreg *reg, const struct object *libgcc,
 	return false;
 }
 
-struct err *ehreg_remove(const struct process *process, uint64_t object, bool *gone)
+/* It may have been unloaded since it was found. */
+static bool is_loaded(const struct process *process, const struct object *object)
 {
-	struct ehreg reg = { .process = process };
-	const struct symbol *sym = NULL;
-	const struct object *libgcc = find_libgcc(process, &sym);
+	for (size_t i = 0; i < process->nr_objects; i++)
+		if (process->objects[i] == object)
+			return true;
+	return false;
+}
+
+struct err *ehreg_remove(const struct ehreg *reg, uint64_t object, bool *gone)
+{
 	uint64_t link, next;
 	uint8_t word[8];
 	struct err *err;
 
 	*gone = false;
-	if (!libgcc)
+	if (!is_loaded(reg->process, reg->libgcc))
 		return NULL;
-	if ((err = learn_from(process, libgcc, sym, &reg)))
-		return err;
 	*gone = true;
-	if (!find_link(&reg, reg.head, object, &link) &&
-	    !find_any_link(&reg, libgcc, object, &link))
+	if (!find_link(reg, reg->head, object, &link) &&
+	    !find_any_link(reg, reg->libgcc, object, &link))
 		return NULL;
-	if ((err = process_read_word(process, object + reg.next_off, &next)))
+	if ((err = process_read_word(reg->process, object + reg->next_off, &next)))
 		return err;
-	bytes_put(word, 8, next, process->arch->big_endian);
-	return process_write(process, link, word, 8);
+	bytes_put(word, 8, next, reg->process->arch->big_endian);
+	return process_write(reg->process, link, word, 8);
 }

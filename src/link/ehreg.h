@@ -25,6 +25,7 @@ struct ehreg {
 	uint64_t flag;        /* address of the flag; 0: this libgcc has none */
 	unsigned flag_size;
 	unsigned next_off;    /* of the next pointer in an entry */
+	const struct object *libgcc; /* NULL: the process has none */
 };
 
 /*
@@ -41,12 +42,18 @@ struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
 struct err *ehreg_add(const struct ehreg *reg) __attribute__((warn_unused_result));
 
 /*
+ * Learns where libgcc's lists are, for ehreg_remove(): before the threads are
+ * stopped, for it takes longer than all that is done while they stand.
+ */
+struct err *ehreg_find(struct ehreg *reg, const struct process *process)
+	__attribute__((warn_unused_result));
+/*
  * Takes an entry out again, from whichever of libgcc's lists it is in by now:
  * after the first exception it is among those that were looked at and sorted.
  * All threads stopped, none in libgcc.  What libgcc allocated for it is lost.
  * *gone: nothing of libgcc's leads to the entry any more.
  */
-struct err *ehreg_remove(const struct process *process, uint64_t object, bool *gone)
+struct err *ehreg_remove(const struct ehreg *reg, uint64_t object, bool *gone)
 	__attribute__((warn_unused_result));
 
 /* What the instructions of __register_frame_info() say, for the unit test. */

@@ -320,7 +320,7 @@ static struct err *change_to_old(void *arg)
 	if (patch->eh_object) {
 		bool gone = false;
 
-		err = ehreg_remove(job->process, patch->eh_object, &gone);
+		err = ehreg_remove(&job->eh, patch->eh_object, &gone);
 		if (!err && gone)
 			patch->eh_object = 0;
 	}
@@ -334,6 +334,8 @@ static struct err *hold_and_disarm(struct job *job)
 	struct err *err = stacks_init(&stacks, job->process, &job->record);
 
 	if (err)
+		return err;
+	if (job->patch->eh_object && (err = ehreg_find(&job->eh, job->process)))
 		return err;
 	init_hold(&hold, job, &stacks);
 	/* Its functions, by name; then its islands and whatever else it has. */
@@ -740,6 +742,7 @@ struct err *apply_revert(struct process *process, const char *name,
 		err = choose_patch(&job, name);
 	if (!err) {
 		result->nr_funcs = job.patch->nr_funcs;
+		snprintf(result->name, sizeof(result->name), "%s", job.patch->name);
 		err = take_out(&job);
 	}
 	result->total_ns = clock_ns() - start;

@@ -34,6 +34,7 @@ struct apply_options {
 
 struct apply_result {
 	struct hold_stats hold;
+	char name[256];       /* revert: of the patch that was chosen */
 	size_t nr_funcs;
 	size_t memory;        /* bytes mapped for the patch */
 	uint64_t total_ns;
