@@ -11,7 +11,8 @@
 enum {
 	CHUNK = 64 << 10,   /* most stacks are shorter; the rest is read as needed */
 	FIRST = 16 << 10,
-	START_BELOW = 256,  /* _start's own frame lies so far below the start stack */
+	START_BELOW = 256,  /* _start's own frame lies so far below the start stack, */
+	START_ABOVE = 16,   /* or above it: it takes argc off */
 	MAX_ANCHOR = 1 << 20,
 	MAX_EH_FRAME = 16 << 20,
 };
@@ -67,7 +68,8 @@ static bool is_end(void *arg, const struct unwind_frame *last)
 	uint64_t start = process->start_stack;
 
 	if (process->entry >= last->start && process->entry < last->end)
-		return !start || (last->sp <= start && last->sp + START_BELOW >= start);
+		return !start || (last->sp <= start + START_ABOVE &&
+				  last->sp + START_BELOW >= start);
 	/* The first thread's stack ends nowhere else. */
 	if (start && maps_find(&process->maps, start) == maps_find(&process->maps, last->sp))
 		return false;
