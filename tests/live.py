@@ -442,6 +442,10 @@ def test_gone(stitch, folder):
         pid = p.pid
     stitch.refused('gone', 'apply', pid, slp, status=1)
     stitch.refused('gone', 'stack', pid, status=1)
+    kernel = [p for p in os.listdir('/proc') if p.isdigit() and
+              not os.path.exists(f'/proc/{p}/exe') and p != '1']
+    if kernel:
+        stitch.refused('no-program', 'stack', kernel[0], status=4)
 
 
 def test_bad_input(stitch, folder):

@@ -135,6 +135,9 @@ struct arch {
 			    uint64_t to, uint8_t *out);
 	/* size bytes that end where a return address points: was that a call? */
 	bool (*follows_call)(const uint8_t *code, size_t size);
+	/* The same bytes: was that a direct call, and where to? */
+	bool (*direct_call)(const uint8_t *code, size_t size, uint64_t ra,
+			    uint64_t *target);
 	/* Changes a GOT or PLT stub's bytes into the slot that it jumps through. */
 	bool (*stub_slot)(const uint8_t *code, size_t size, uint64_t addr,
 			  uint64_t *slot);

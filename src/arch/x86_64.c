@@ -243,6 +243,26 @@ static bool x86_follows_call(const uint8_t *code, size_t size)
 	return false;
 }
 
+/*
+ * The bytes before a return address can be read as several calls; a direct one
+ * counts only if none of the indirect forms fits as well.
+ */
+static bool x86_direct_call(const uint8_t *code, size_t size, uint64_t ra, uint64_t *target)
+{
+	const uint8_t *end = code + size;
+
+	if (size < 5 || end[-5] != 0xe8)
+		return false;
+	for (unsigned len = 2; len <= 7; len++)
+		if (len < size && len != 5 && end[-(int)len] == 0xff &&
+		    (end[-(int)len + 1] & 0x38) == 0x10 && x86_follows_call(end - len, len))
+			return false;
+	*target = ra + bytes_get(end - 4, 4, false);
+	if (end[-1] & 0x80)
+		*target -= UINT64_C(1) << 32;
+	return true;
+}
+
 static bool x86_stub_slot(const uint8_t *code, size_t size, uint64_t addr,
 			  uint64_t *slot)
 {
@@ -394,6 +414,7 @@ const struct arch arch_x86_64 = {
 	.put_far_jump = x86_put_far_jump,
 	.move_insn = x86_move_insn,
 	.follows_call = x86_follows_call,
+	.direct_call = x86_direct_call,
 	.stub_slot = x86_stub_slot,
 
 	.relocs = relocs,

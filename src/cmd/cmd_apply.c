@@ -230,12 +230,13 @@ static bool has_record(pid_t pid, void *arg)
 	struct process *process = NULL;
 	struct record record = { 0 };
 	struct err *err = process_open(pid, &process);
-	bool has;
+	bool has = false;
 
 	(void)arg;
 	if (!err)
 		err = record_read(process, &record);
-	has = !err && record.nr_patches;
+	for (size_t i = 0; !err && i < record.nr_patches; i++)
+		has |= record.patches[i]->state != PATCH_RETAINED;
 	err_free(err);
 	record_done(&record);
 	process_close(process);

@@ -391,6 +391,9 @@ static struct err *check_permission(pid_t pid, int error)
 		return err_new(ERR_UNSUPPORTED, "not-permitted",
 			       "process %d may not be traced: run as root or with "
 			       "CAP_SYS_PTRACE", (int)pid);
+	if (error == ESRCH && !kill(pid, 0))
+		return err_new(ERR_UNSUPPORTED, "no-program", "process %d runs no program: a "
+			       "kernel thread, or one that has just ended", (int)pid);
 	return err_sys(error == ENOENT ? ESRCH : error, "process %d", (int)pid);
 }
 
@@ -406,7 +409,12 @@ static struct err *load(struct process *process)
 	if (process->mem_fd < 0)
 		return check_permission(process->pid, errno);
 	read_entry(process);
-	if ((err = process_refresh(process)))
+	err = process_refresh(process);
+	if (err_is_gone(err)) {
+		err_free(err);
+		return check_permission(process->pid, ESRCH);
+	}
+	if (err)
 		return err;
 	program = process_program(process);
 	if (!program)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "callsite.h"
 #include "mem.h"
 
 enum {
@@ -17,6 +18,8 @@ struct cached_row {
 	const struct unwind_code *code;
 	bool after_call;
 	struct cfi_row row;
+	/* the callee that was last found to be reached, or perhaps, from here */
+	uint64_t callee_start;
 };
 
 struct unwind_cache {
@@ -28,7 +31,7 @@ struct walk {
 	uint64_t cols[ARCH_COLS_MAX];
 	bool known[ARCH_COLS_MAX];
 	struct unwind_frame frame;
-	const struct cached_row *now; /* in the cache or in scratch */
+	struct cached_row *now; /* in the cache or in scratch */
 	struct cached_row scratch;
 };
 
@@ -36,7 +39,7 @@ const char *unwind_reason_name(enum unwind_reason reason)
 {
 	static const char *const names[] = {
 		"ok", "no-code", "no-cfi", "bad-cfi", "no-memory", "no-register",
-		"not-a-call", "not-growing", "odd-frame", "transition", "bad-end",
+		"not-a-call", "not-callee", "not-growing", "odd-frame", "transition", "bad-end",
 		"too-deep", "island", "stopped",
 	};
 
@@ -53,6 +56,7 @@ const char *unwind_reason_text(enum unwind_reason reason)
 		"memory that the trace needs cannot be read",
 		"a register that the trace needs is not known",
 		"the return address does not follow a call",
+		"the call before the return address leads to another function",
 		"the caller's frame is not above its callee's",
 		"the return address is not kept in the frame",
 		"the thread is changing stacks (longjmp or an exception)",
@@ -139,6 +143,7 @@ static enum unwind_reason find_row(struct walk *w)
 		row = *slot;
 	if (row->addr != key || !slot) {
 		row->code = NULL;
+		row->callee_start = 0;
 		reason = compute_row(w, row);
 		row->addr = reason ? 0 : key; /* a refusal is looked at again */
 	}
@@ -261,6 +266,23 @@ static bool is_odd(const struct walk *w)
 	return !w->now->row.is_signal && ra->how != CFI_OFFSET;
 }
 
+/* After find_row(): did the call here lead to the frame before? */
+static bool is_reached(struct walk *w, const struct unwind_frame *callee)
+{
+	struct cached_row *row = w->now;
+
+	if (!w->frame.is_call || callee->is_signal || row->row.is_signal || !callee->start)
+		return true;
+	if (row->callee_start == callee->start)
+		return true;
+	/* Only a good answer is kept: slots of the PLT may be bound later. */
+	if (callsite_reaches(w->u, row->code, w->frame.pc, callee->start,
+			     callee->end) == CALLSITE_NO)
+		return false;
+	row->callee_start = callee->start;
+	return true;
+}
+
 /* Sets up the caller's frame; *ended is true if there is proven to be none. */
 static enum unwind_reason next_frame(struct walk *w, bool *ended)
 {
@@ -311,6 +333,7 @@ static void start(struct walk *w, const struct regs *regs)
 enum unwind_reason unwind_walk(const struct unwinder *unwinder, const struct regs *regs,
 			       unwind_consume *consume, void *arg)
 {
+	struct unwind_frame callee = { 0 };
 	struct walk w;
 	enum unwind_reason reason;
 	bool ended = false;
@@ -320,6 +343,9 @@ enum unwind_reason unwind_walk(const struct unwinder *unwinder, const struct reg
 	start(&w, regs);
 	for (unsigned nr = 0; nr < MAX_FRAMES; nr++) {
 		reason = find_row(&w);
+		if (!reason && !is_reached(&w, &callee))
+			reason = UNWIND_NOT_CALLEE;
+		callee = w.frame;
 		if (!consume(arg, &w.frame))
 			return UNWIND_STOPPED;
 		if (reason)

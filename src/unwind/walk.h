@@ -54,6 +54,7 @@ enum unwind_reason {
 	UNWIND_NO_MEMORY,     /* a saved register cannot be read */
 	UNWIND_NO_REGISTER,   /* CFI needs a register that is not known any more */
 	UNWIND_NOT_A_CALL,    /* the return address does not follow a call */
+	UNWIND_NOT_CALLEE,    /* the call before it leads to another function */
 	UNWIND_NOT_GROWING,   /* the next frame is not above this one */
 	UNWIND_ODD_FRAME,     /* the return address is not kept in the frame */
 	UNWIND_TRANSITION,    /* code that is changing stacks */

@@ -4,6 +4,10 @@
  * entry point, a shadow stack is kept from its calls and returns, and at the
  * first visits of every instruction the walk is held against it.
  *
+ * With ORACLE_MUTATE set every so many states are also spoilt: one return address
+ * on the stack is replaced, and a walk that still calls itself complete is counted,
+ * by kind of replacement.
+ *
  * usage: oracle MAX-STEPS PROGRAM [ARGUMENT]...
  * Prints a row: states, right, refused (with reasons), truncated, wrong; fails
  * if anything is silently truncated or wrong, or too much is refused.
@@ -24,7 +28,22 @@
 #include "tap.h"
 #include "threads.h"
 
-enum { VISITS = 2, MAX_DEPTH = 65536, TABLE = 1 << 20, MAX_SHOWN = 5 };
+enum mutation { OTHER_FRAME, RANDOM_CALL, FUNCTION_START, RA_PLUS, ZERO, STACK_ADDRESS,
+		NR_MUTATIONS };
+
+static const char *const mutation_names[] = {
+	"another frame's return address", "a random address behind a call",
+	"the start of a function", "the return address + 1..15", "0", "a stack address",
+};
+
+/*
+ * How many of a thousand may be taken for whole.  Frames that are joined by
+ * indirect calls, or by functions with indirect jumps, cannot be told apart by
+ * the call alone; the bounds keep what is reached.
+ */
+static const unsigned most_accepted[] = { 100, 40, 2, 25, 0, 0 };
+
+enum { MUTATE_EVERY = 40, VISITS = 2, MAX_DEPTH = 65536, TABLE = 1 << 20, MAX_SHOWN = 5 };
 
 struct call {
 	uint64_t ra, slot;
@@ -41,6 +60,8 @@ struct run {
 	uint8_t visits[TABLE];
 	unsigned long steps, states, right, refused, truncated, wrong;
 	unsigned long reasons[32];
+	unsigned long mutants[NR_MUTATIONS], accepted[NR_MUTATIONS];
+	uint64_t random;
 	unsigned shown;
 };
 
@@ -81,6 +102,91 @@ static void show(struct run *run, const char *what, const struct seen *seen)
 	       object ? object->name : "?", off, seen->nr, run->depth);
 }
 
+static uint64_t next_random(struct run *run)
+{
+	run->random ^= run->random << 13;
+	run->random ^= run->random >> 7;
+	run->random ^= run->random << 17;
+	return run->random;
+}
+
+/* An address of the program's or a library's code. */
+static uint64_t random_code(struct run *run, const struct unwind_code **code)
+{
+	const struct process *process = run->process;
+	const struct object *object = process->objects[next_random(run) % process->nr_objects];
+
+	*code = &object->code[0];
+	return (*code)->start + next_random(run) % ((*code)->end - (*code)->start);
+}
+
+static uint64_t random_call(struct run *run)
+{
+	for (unsigned tries = 0; tries < 100000; tries++) {
+		const struct unwind_code *code;
+		uint64_t addr = random_code(run, &code);
+		const uint8_t *bytes = addr - code->start < ARCH_INSN_MAX ? NULL :
+			code->bytes(code, addr - ARCH_INSN_MAX, ARCH_INSN_MAX);
+
+		if (bytes && run->process->arch->follows_call(bytes, ARCH_INSN_MAX))
+			return addr;
+	}
+	return 1;
+}
+
+static uint64_t random_function(struct run *run)
+{
+	for (unsigned tries = 0; tries < 1000; tries++) {
+		const struct unwind_code *code;
+		uint64_t addr = random_code(run, &code);
+		struct eh_fde fde;
+		bool found = false;
+
+		if (code->eh.data)
+			err_free(eh_find(&code->eh, addr - code->bias, &fde, &found));
+		if (found)
+			return fde.pc_begin + code->bias;
+	}
+	return 1;
+}
+
+static uint64_t mutate(struct run *run, enum mutation kind, unsigned frame)
+{
+	uint64_t ra = run->shadow[frame].ra;
+
+	switch (kind) {
+	case OTHER_FRAME: return run->shadow[next_random(run) % run->depth].ra;
+	case RANDOM_CALL: return random_call(run);
+	case FUNCTION_START: return random_function(run);
+	case RA_PLUS: return ra + 1 + next_random(run) % 15;
+	case STACK_ADDRESS: return run->shadow[frame].slot + 64;
+	default: return 0;
+	}
+}
+
+/* One return address after the other is spoilt, walked, put back. */
+static void mutate_all(struct run *run, const struct regs *regs)
+{
+	static struct seen seen;
+
+	for (unsigned frame = 0; frame < run->depth; frame++)
+		for (unsigned kind = 0; kind < NR_MUTATIONS; kind++) {
+			struct call call = run->shadow[frame];
+			uint64_t value = mutate(run, (enum mutation)kind, frame);
+
+			if (value == call.ra)
+				continue;
+			seen.nr = 0;
+			err_free(process_write(run->process, call.slot, &value, 8));
+			run->mutants[kind]++;
+			if (stacks_walk(&run->stacks, regs, note, &seen) == UNWIND_OK) {
+				run->accepted[kind]++;
+				show(run, mutation_names[kind], &seen);
+			}
+			err_free(process_write(run->process, call.slot, &call.ra, 8));
+		}
+}
+
 /* A frame of the walk is a return address of the shadow stack, all in order. */
 static void compare(struct run *run, const struct regs *regs)
 {
@@ -99,6 +205,8 @@ static void compare(struct run *run, const struct regs *regs)
 		run->reasons[reason]++;
 	} else if (seen.nr == run->depth + 1 && same == seen.nr) {
 		run->right++;
+		if (getenv("ORACLE_MUTATE") && run->right % MUTATE_EVERY == 0)
+			mutate_all(run, regs);
 	} else if (same == seen.nr) {
 		run->truncated++;
 		show(run, "truncated", &seen);
@@ -251,6 +359,7 @@ int main(int argc, char **argv)
 	struct regs regs;
 	struct err *err;
 
+	run->random = 88172645463325252;
 	if (!max || !start(run, argv + 2)) {
 		printf("not ok 1 - cannot start\n1..1\n");
 		return 1;
@@ -279,6 +388,11 @@ int main(int argc, char **argv)
 	/* While libgcc changes the stack there is nothing to trace. */
 	refused = run->refused - run->reasons[UNWIND_TRANSITION];
 	ok(refused * 50 <= run->states, "at most 2 %% refused outside libgcc's unwinder");
+	for (unsigned kind = 0; kind < NR_MUTATIONS && run->mutants[kind]; kind++)
+		ok(run->accepted[kind] * 1000 <= run->mutants[kind] * most_accepted[kind],
+		   "%s: %lu of %lu accepted (%.3f %%)", mutation_names[kind],
+		   run->accepted[kind], run->mutants[kind],
+		   100.0 * (double)run->accepted[kind] / (double)run->mutants[kind]);
 	stacks_done(&run->stacks);
 	process_close(run->process);
 	free(run);

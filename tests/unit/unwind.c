@@ -101,7 +101,9 @@ static void build_world(void)
 		.end = CODE + sizeof(w.code), .bytes = code_bytes,
 		.eh = { .data = w.eh.data, .size = w.eh.size, .vaddr = EH } };
 	w.end_is_good = true;
-	w.code[0x150] = w.code[0x350] = w.code[0x250] = 0xe8; /* calls */
+	/* calls, of nobody knows whom: through a register */
+	w.code[0x153] = w.code[0x353] = w.code[0x253] = 0xff;
+	w.code[0x154] = w.code[0x354] = w.code[0x254] = 0xd0;
 }
 
 static void put_stack(uint64_t addr, uint64_t value)
@@ -193,13 +195,50 @@ static void test_refused(void)
 	   "refused: a stack that cannot be read");
 }
 
+/* A direct call in front of the return address: it must lead to the callee. */
+static void test_call_target(void)
+{
+	static const struct {
+		const char *what;
+		uint64_t target;
+		bool jumps;   /* the target jumps on to inner */
+		enum unwind_reason reason;
+	} rows[] = {
+		{ "the callee itself", 0x1000, false, UNWIND_OK },
+		{ "into the callee", 0x1020, false, UNWIND_OK },
+		{ "another function", 0x1300, false, UNWIND_NOT_CALLEE },
+		{ "another function that jumps there", 0x1300, true, UNWIND_OK },
+		{ "code without CFI", 0x1200, false, UNWIND_OK },
+	};
+	struct seen seen;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		good_stack();
+		w.code[0x150] = 0xe8;
+		memset(w.code + 0x300, 0x90, 0xff); /* nops and a return */
+		w.code[0x350] = 0xe8;               /* of start: over middle's entry */
+		bytes_put(w.code + 0x351, 4, 0x1100 - 0x1355, false);
+		w.code[0x3ff] = 0xc3;
+		bytes_put(w.code + 0x151, 4, rows[i].target - 0x1155, false);
+		if (rows[i].jumps) {
+			w.code[0x300] = 0xe9;
+			bytes_put(w.code + 0x301, 4, 0x1000 - 0x1305, false);
+		}
+		enum unwind_reason got = walk(0x1010, STACK + 0x100, &seen);
+
+		ok(got == rows[i].reason, "a call to %s: %s", rows[i].what,
+		   unwind_reason_name(got));
+	}
+}
+
 /* A stack of return addresses into a leaf that grows without end. */
 static void test_ends(void)
 {
 	struct seen seen;
 
 	build_world();
-	w.code[0x50] = 0xe8;
+	w.code[0x53] = 0xff;
+	w.code[0x54] = 0xd0;
 	for (uint64_t at = 0; at < STACK_SIZE; at += 8)
 		put_stack(STACK + at, 0x1055);
 	ok(walk(0x1010, STACK, &seen) == UNWIND_NO_MEMORY, "a false stack ends at its mapping");
@@ -268,6 +307,7 @@ int main(void)
 {
 	test_good();
 	test_refused();
+	test_call_target();
 	test_ends();
 	test_odd();
 	test_expressions();
