@@ -152,8 +152,17 @@ struct err *ehreg_find(struct ehreg *reg, const struct process *process)
 	return reg->libgcc ? learn_from(process, reg->libgcc, sym, reg) : NULL;
 }
 
+/* Code with handlers or destructors of its own: exceptions are meant to come. */
+static bool expects_exceptions(const struct slp *slp)
+{
+	for (size_t i = 0; i < slp->image->nr_sections; i++)
+		if (!strncmp(slp->image->sections[i].name, ".gcc_except_table", 17))
+			return true;
+	return false;
+}
+
 struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
-			  struct linked *linked)
+			  const struct slp *slp, struct linked *linked)
 {
 	struct err *err;
 
@@ -161,8 +170,15 @@ struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
 	/* An .eh_frame of only its end has nothing to say. */
 	if (linked->eh_frame_size <= 4)
 		return NULL;
-	if ((err = ehreg_find(reg, process)) || !reg->libgcc)
+	if ((err = ehreg_find(reg, process)))
 		return err;
+	if (!reg->libgcc && expects_exceptions(slp))
+		return err_new(ERR_UNSUPPORTED, "unwinder-unknown",
+			       "process %d has no libgcc of its own to be told of the patch "
+			       "(a static program?): exceptions could not pass through it",
+			       process->pid);
+	if (!reg->libgcc)
+		return NULL;
 	reg->wanted = true;
 	reg->object = linked->eh_object;
 	fill_object(reg, linked);

@@ -30,11 +30,12 @@ struct ehreg {
 
 /*
  * Looks for the list and prepares the entry's bytes in linked.  wanted is
- * false, without error, if the target has no libgcc or the patch no unwind
- * information.  Error: unwinder-unknown.
+ * false, without error, if the patch has no unwind information, or if the target
+ * has no libgcc and the patch nothing that exceptions are meant for.  Error:
+ * unwinder-unknown.
  */
 struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
-			  struct linked *linked) __attribute__((warn_unused_result));
+			  const struct slp *slp, struct linked *linked) __attribute__((warn_unused_result));
 /*
  * Puts the entry, which is in the target's memory by now, into the list: all
  * threads stopped, none in libgcc.  Nothing if it is not wanted.

@@ -565,7 +565,7 @@ static struct err *load_patch(struct job *job, const struct slp *slp,
 	patch = job->patch = record_add(&job->record);
 	describe(patch, slp, linked);
 	if ((err = prepare_funcs(job, slp, objects, linked, patch)) ||
-	    (err = ehreg_prepare(&job->eh, job->process, linked)))
+	    (err = ehreg_prepare(&job->eh, job->process, slp, linked)))
 		return err;
 	patch->eh_object = job->eh.wanted ? linked->eh_object : 0;
 	if ((err = set_state(job, PATCH_LOADING)))
@@ -617,7 +617,7 @@ static struct err *check_all(struct job *job, const struct slp *slp,
 		return err;
 	err = prepare_funcs(job, slp, *objects, linked, &scratch);
 	if (!err)
-		err = ehreg_prepare(&job->eh, job->process, linked);
+		err = ehreg_prepare(&job->eh, job->process, slp, linked);
 	for (size_t i = 0; i < scratch.nr_funcs; i++)
 		record_func_done(&scratch.funcs[i]);
 	free(scratch.funcs);
