@@ -11,7 +11,7 @@
 /* An address of the reference and what it is in the running binary. */
 struct match_pair {
 	uint64_t from, to;
-	bool contradicted;
+	bool used, contradicted;
 };
 
 struct func {
@@ -161,36 +161,49 @@ static struct err *load_funcs(const struct image *image, struct func **funcs, si
 	return err;
 }
 
+/* The slot of an address: its own, or the free one where it would go. */
+static struct match_pair *slot_of(const struct match *match, uint64_t from)
+{
+	size_t mask = match->room - 1;
+	size_t at = (size_t)((from * UINT64_C(0x9e3779b97f4a7c15)) >> 20) & mask;
+
+	while (match->pairs[at].used && match->pairs[at].from != from)
+		at = (at + 1) & mask;
+	return &match->pairs[at];
+}
+
 static struct match_pair *find_pair(const struct match *match, uint64_t from)
 {
-	size_t low = 0, high = match->nr_pairs;
+	struct match_pair *slot = match->room ? slot_of(match, from) : NULL;
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
+	return slot && slot->used ? slot : NULL;
+}
 
-		if (match->pairs[mid].from < from)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < match->nr_pairs && match->pairs[low].from == from ?
-	       &match->pairs[low] : NULL;
+static void make_room(struct match *match)
+{
+	struct match old = *match;
+
+	match->room = old.room ? old.room * 2 : 1024;
+	match->pairs = mem_alloc(match->room * sizeof(*match->pairs));
+	for (size_t i = 0; i < old.room; i++)
+		if (old.pairs[i].used)
+			*slot_of(match, old.pairs[i].from) = old.pairs[i];
+	free(old.pairs);
 }
 
 static void add_pair(struct job *job, uint64_t from, uint64_t to)
 {
 	struct match *match = job->match;
 	struct match_pair *old = find_pair(match, from);
-	size_t at;
 
 	if (old) {
 		old->contradicted |= old->to != to;
 		return;
 	}
-	ARRAY_ADD(match->pairs, match->nr_pairs);
-	for (at = match->nr_pairs - 1; at && match->pairs[at - 1].from > from; at--)
-		match->pairs[at] = match->pairs[at - 1];
-	match->pairs[at] = (struct match_pair){ from, to, false };
+	if (match->nr_pairs * 2 >= match->room)
+		make_room(match);
+	*slot_of(match, from) = (struct match_pair){ from, to, true, false };
+	match->nr_pairs++;
 	job->changed = true;
 }
 
@@ -243,11 +256,22 @@ static void match_unique(struct job *job)
 	}
 }
 
+/* funcs are sorted by hash. */
 static struct func *func_at(struct func *funcs, size_t nr, uint64_t vaddr, uint64_t hash)
 {
-	for (size_t i = 0; i < nr; i++)
-		if (funcs[i].hash == hash && funcs[i].vaddr == vaddr)
-			return &funcs[i];
+	size_t low = 0, high = nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (funcs[mid].hash < hash)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < nr && funcs[low].hash == hash; low++)
+		if (funcs[low].vaddr == vaddr)
+			return &funcs[low];
 	return NULL;
 }
 

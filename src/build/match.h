@@ -21,8 +21,8 @@ struct match {
 	enum match_how how;
 	const struct image *from, *to; /* reference, running */
 	size_t nr_funcs, nr_matched;   /* MATCH_FUNCTIONS: of the reference */
-	struct match_pair *pairs;      /* private */
-	size_t nr_pairs;
+	struct match_pair *pairs;      /* private: a hash table */
+	size_t nr_pairs, room;
 };
 
 /* Error: no-match (nothing in common), bad-cfi. */
