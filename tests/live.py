@@ -241,6 +241,19 @@ def test_build_make(stitch, folder):
         'libextra.a: extra.o\n\tar rc $@ $^\n')}, ['make', '-j2'])
 
 
+def test_build_two_flavours(stitch, folder):
+    """As libtool does: each source once for the library and once for a program, which
+    must not be taken for each other."""
+    slp = build_with(stitch, folder, {}, ['sh', '-c', (
+        'set -e; mkdir -p pic; for f in case extra; do gcc -O2 -fPIC -c $f.c -o pic/$f.o; '
+        'gcc -O0 -c $f.c -o $f.o; done; gcc pic/extra.o pic/case.o -o prog; '
+        'gcc extra.o case.o -o other')])
+    names = [f['name'] for f in stitch.json('show', slp)['objects'][0]['functions']]
+    need(names == ['f'], f'{names}')
+    need('not-in-image' in [n['kind'] for n in stitch.json('show', slp)['notes']],
+         'the other flavour is not in the image')
+
+
 def test_build_one_command(stitch, folder):
     build_with(stitch, folder, {}, ['gcc', '-O2', 'extra.c', 'case.c', '-o', 'prog'])
 

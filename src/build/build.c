@@ -310,8 +310,21 @@ static struct err *find_pairs(struct job *job)
 
 static const char *const section_args[] = { "-ffunction-sections", "-fdata-sections", "-g0",
 					    "-w", NULL };
+/*
+ * Two ways to take line numbers out of a source.  One number for all lets the
+ * compiler see that callers of a function that is given its line agree, and make
+ * a clone of it; a number for each use does not, but moves when the change adds
+ * a use.  What is the same in either differs only by line numbers.
+ */
 static const char *const line_args[] = { "-ffunction-sections", "-fdata-sections", "-g0",
 					 "-w", "-D__LINE__=7", NULL };
+static const char *const count_args[] = { "-ffunction-sections", "-fdata-sections", "-g0",
+					  "-w", "-D__LINE__=(9000+__COUNTER__)", NULL };
+
+static const struct {
+	const char *name;
+	const char *const *args;
+} line_variants[] = { { "line", line_args }, { "count", count_args } };
 
 static struct err *compile_all(const struct job *job, const char *step, bool new)
 {
@@ -321,8 +334,6 @@ static struct err *compile_all(const struct job *job, const char *step, bool new
 	for (size_t i = 0; i < job->nr_pairs && !err; i++) {
 		const struct captured *unit = new ? job->pairs[i].new : job->pairs[i].old;
 		AUTO_FREE char *plain = in_work(job, "3-sections/%zu-%c.o", i, new ? 'b' : 'a');
-		AUTO_FREE char *line = in_work(job, "3-sections/%zu-%c-line.o", i,
-					       new ? 'b' : 'a');
 
 		if (!unit)
 			continue;
@@ -330,8 +341,13 @@ static struct err *compile_all(const struct job *job, const char *step, bool new
 		if (err)
 			break;
 		/* Some sources cannot be compiled so: then line noise is carried. */
-		unlink(line);
-		err_free(capture_compile(unit, line_args, line, log));
+		for (unsigned v = 0; v < ARRAY_SIZE(line_variants); v++) {
+			AUTO_FREE char *line = in_work(job, "3-sections/%zu-%c-%s.o", i,
+						       new ? 'b' : 'a',
+						       line_variants[v].name);
+
+			err_free(capture_compile(unit, line_variants[v].args, line, log));
+		}
 	}
 	if (err) {
 		err_free(put_tree_back(job));
@@ -375,11 +391,11 @@ static struct err *load_pair(struct job *job, size_t i)
 	return NULL;
 }
 
-static struct err *drop_line_noise(struct job *job, size_t i)
+static struct err *drop_line_noise(struct job *job, size_t i, const char *variant)
 {
 	struct pair *pair = &job->pairs[i];
-	AUTO_FREE char *a = in_work(job, "3-sections/%zu-a-line.o", i);
-	AUTO_FREE char *b = in_work(job, "3-sections/%zu-b-line.o", i);
+	AUTO_FREE char *a = in_work(job, "3-sections/%zu-a-%s.o", i, variant);
+	AUTO_FREE char *b = in_work(job, "3-sections/%zu-b-%s.o", i, variant);
 	struct unit *a_line = NULL, *b_line = NULL;
 	struct err *err = NULL;
 
@@ -412,8 +428,10 @@ static struct err *compare_all(struct job *job)
 		pair->refusal = pair->a ? compare_units(pair->a, pair->b, &pair->compare) :
 					  compare_new_unit(pair->b, &pair->compare);
 		pair->compared = !pair->refusal;
-		if (pair->compared && pair->a && (err = drop_line_noise(job, i)))
-			return err;
+		for (unsigned v = 0; v < ARRAY_SIZE(line_variants); v++)
+			if (pair->compared && pair->a &&
+			    (err = drop_line_noise(job, i, line_variants[v].name)))
+				return err;
 	}
 	return NULL;
 }
@@ -598,7 +616,16 @@ static struct err *match_running(struct job *job)
 
 /* ---- the patch ---------------------------------------------------------- */
 
-/* A constant that other files use is no private matter of the file's. */
+/* One source compiled twice to the same code (libtool): once is enough. */
+static bool is_twice(const struct job *job, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (job->pairs[i].in_image && job->pairs[i].locate.first &&
+		    job->pairs[i].locate.first == job->pairs[n].locate.first)
+			return true;
+	return false;
+}
+
 static struct err *gather(struct job *job, struct emit *emit)
 {
 	struct err *err = NULL;
@@ -608,6 +635,8 @@ static struct err *gather(struct job *job, struct emit *emit)
 		struct pair *pair = &job->pairs[i];
 		struct emit_unit *unit;
 
+		if (pair->in_image && is_twice(job, i))
+			continue;
 		if (!pair->in_image && !pair->is_new) {
 			emit_note(emit, "not-in-image", "%s changes but is not in %s",
 				  pair->name, job->running_name);

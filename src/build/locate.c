@@ -102,7 +102,8 @@ static long rate_group(const struct image *image, size_t first, size_t last,
 	return nr;
 }
 
-/* Do the object's global functions have their code in the image? */
+/* How many of the object's global functions the image has; -1 if it has one with
+ * other code: that of another build of the same source, say. */
 static long rate_globals(const struct image *image, const struct unit *unit)
 {
 	long nr = 0;
@@ -114,9 +115,15 @@ static long rate_globals(const struct image *image, const struct unit *unit)
 		    !sym->section || sym->section >= unit->image->nr_sections)
 			continue;
 		linked = locate_global(image, sym->name);
-		if (linked && linked->size == sym->size &&
-		    same_code(image, linked, unit, sym))
-			nr++;
+		if (!linked)
+			continue;
+		/* Of weak ones (inline functions) another file's may be there. */
+		if (linked->size != sym->size || !same_code(image, linked, unit, sym)) {
+			if (sym->bind == STB_WEAK)
+				continue;
+			return -1;
+		}
+		nr++;
 	}
 	return nr;
 }
@@ -161,8 +168,7 @@ struct err *locate_unit(const struct image *image, const struct unit *unit,
 		return err_new(ERR_UNSUPPORTED, "ambiguous-file", "%u files named %s are in "
 			       "the program and cannot be told apart", nr_best, unit->file);
 	/* A file without locals is known by its global functions. */
-	*found = nr_best == 1 || (!count_locals(unit) && rate_globals(image, unit) > 0) ||
-		 (!nr_best && rate_globals(image, unit) > 0);
+	*found = nr_best == 1 || (!count_locals(unit) && rate_globals(image, unit) > 0);
 	return NULL;
 }
 
