@@ -394,6 +394,30 @@ def test_stacked(stitch, folder):
         stitch.refused('no-such-patch', 'revert', p.pid)
 
 
+def test_merged_mapping(stitch, folder):
+    """The program maps a page beside the patch's data; the kernel makes one mapping of both."""
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        before = set(open(f'/proc/{p.pid}/maps').read().splitlines())
+        stitch.ok('apply', p.pid, slp)
+        new = [line for line in open(f'/proc/{p.pid}/maps').read().splitlines()
+               if line not in before and ' rw-p ' in line]
+        need(len(new) == 1, f'{new}')
+        end = new[0].split()[0].split('-')[1]
+        need(p.ask(f'map {end}') == 'ok', 'mapping beside it')
+        need(not any(line.startswith(new[0].split()[0])
+                     for line in open(f'/proc/{p.pid}/maps').read().splitlines()),
+             'the mappings were not merged: this tests nothing')
+        p.check(1, 'patched')
+        stitch.ok('status', p.pid)
+        stitch.ok('revert', p.pid)
+        p.check(0, 'reverted')
+        need(p.ask(f'look {end}') == 'ok', "the program's own page is gone")
+        left = [line for line in open(f'/proc/{p.pid}/maps').read().splitlines()
+                if line.startswith(new[0].split('-')[0])]
+        need(not left, f"the patch's data stayed: {left}")
+
+
 def test_clean(stitch, folder):
     """After revert the mappings are those of before."""
     prog, slp = make(stitch, folder, 'plain')

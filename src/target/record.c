@@ -28,7 +28,7 @@ enum {
 #define BAD(...) err_new(ERR_UNSUPPORTED, "bad-record", __VA_ARGS__)
 
 static const char *const state_names[] = {
-	"loading", "arming", "applied", "reverting", "retained",
+	"loading", "arming", "applied", "reverting", "unloading", "retained",
 };
 
 const char *patch_state_name(enum patch_state state)

@@ -48,6 +48,7 @@ enum patch_state {
 	PATCH_ARMING,    /* entries may lead to its islands; the slots decide */
 	PATCH_APPLIED,
 	PATCH_REVERTING, /* entries may lead to islands or be as before */
+	PATCH_UNLOADING, /* nothing leads to it; its memory may be gone */
 	PATCH_RETAINED,  /* reverted; its memory stays: pointers may be left */
 };
 

@@ -158,8 +158,9 @@ struct err *stacks_init(struct stacks *stacks, const struct process *process,
 		.find_code = find_code, .is_end = is_end,
 		.cache = unwind_cache_new() };
 	for (size_t i = 0; i < record->nr_patches && !err; i++)
-		/* While it is loading nothing leads there, and it may not be mapped. */
-		if (record->patches[i]->state != PATCH_LOADING)
+		/* Nothing leads there then, and it may not be mapped. */
+		if (record->patches[i]->state != PATCH_LOADING &&
+		    record->patches[i]->state != PATCH_UNLOADING)
 			err = add_patch(stacks, record->patches[i]);
 	if (err)
 		stacks_done(stacks);

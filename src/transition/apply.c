@@ -115,6 +115,19 @@ static bool is_exactly(const struct map *map, struct range range, bool write, bo
 	       !map->inode && !map->shared && map->write == write && map->exec == exec;
 }
 
+static struct err *set_state(struct job *job, enum patch_state state)
+{
+	struct err *err = event_step("record-write");
+
+	job->patch->state = state;
+	if (!err)
+		err = record_write(job->process, &job->record);
+	if (!err)
+		event("recorded patch=%s state=%s", job->patch->name,
+		      patch_state_name(state));
+	return err;
+}
+
 /*
  * Which parts of the arena are there and ours.  A tool that died in loading
  * may have left some, and the process may have mapped something of its own
@@ -144,22 +157,44 @@ static struct remote_plan unmap_call(const struct process *process, uint64_t at,
 				     .what = "unmapping memory", .args = { at, size } };
 }
 
-/* Out of the record, which goes, too, when it would be empty. */
+/*
+ * The calls that give the arena back; how many.  A patch that was loaded has all
+ * of it until one call takes it away, and the process may have mapped memory
+ * beside it that the kernel shows as one with ours.
+ */
+static unsigned plan_unmap(const struct job *job, struct remote_plan plan[3])
+{
+	const struct record_patch *patch = job->patch;
+	struct range own[3];
+	unsigned nr = own_ranges(job, own);
+
+	if (nr && patch->state == PATCH_UNLOADING) {
+		plan[0] = unmap_call(job->process, patch->arena.start, patch->arena.size);
+		return 1;
+	}
+	for (unsigned i = 0; i < nr; i++)
+		plan[i] = unmap_call(job->process, own[i].start, own[i].size);
+	return nr;
+}
+
+/*
+ * Nothing leads to the patch (any more): out of memory and out of the record,
+ * which goes, too, when it would be empty.
+ */
 static struct err *drop_patch(struct job *job)
 {
 	AUTO_FREE char *name = mem_strdup(job->patch->name);
 	bool last = job->record.nr_patches == 1;
 	struct remote_plan plan[4];
-	struct range own[3];
 	unsigned nr;
 	struct err *err = process_refresh(job->process);
 
+	/* A tool that finds it so need not ask the memory, which may be gone. */
+	if (!err && job->patch->state != PATCH_LOADING)
+		err = set_state(job, PATCH_UNLOADING);
 	if (err)
 		return err;
-	nr = own_ranges(job, own);
-	/* The code last: as long as it is there the others are known as ours. */
-	for (unsigned i = 0; i < nr; i++)
-		plan[nr - 1 - i] = unmap_call(job->process, own[i].start, own[i].size);
+	nr = plan_unmap(job, plan);
 	if (last)
 		plan[nr++] = unmap_call(job->process, job->record.addr, RECORD_SIZE);
 	if ((err = event_step("unmap")) ||
@@ -355,29 +390,14 @@ static struct err *hold_and_disarm(struct job *job)
 
 /* ---- steps -------------------------------------------------------------- */
 
-static struct err *set_state(struct job *job, enum patch_state state)
-{
-	struct err *err = event_step("record-write");
-
-	job->patch->state = state;
-	if (!err)
-		err = record_write(job->process, &job->record);
-	if (!err)
-		event("recorded patch=%s state=%s", job->patch->name,
-		      patch_state_name(state));
-	return err;
-}
-
 /* Might a thread come, or have come, into the patch's memory? */
 static struct err *is_touched(const struct job *job, bool *touched)
 {
 	const struct record_patch *patch = job->patch;
 	enum redirect_entry look;
-	struct range own[3];
 	struct err *err;
 
-	/* Unmapping begins when nothing leads there any more. */
-	*touched = patch->state != PATCH_LOADING && own_ranges(job, own) == ARRAY_SIZE(own);
+	*touched = patch->state != PATCH_LOADING && patch->state != PATCH_UNLOADING;
 	if (patch->state != PATCH_ARMING)
 		return NULL;
 	/* Entries are armed before the slots change. */

@@ -8,14 +8,15 @@
  *   state      memory   entries           slots   next
  *   (none)     no       before            -       loading
  *   loading    perhaps  before            -       arming, (none)
- *   arming     yes      before, islands   old     applied, (none)
+ *   arming     yes      before, islands   old     applied, unloading
  *              yes      islands, new      new     applied
  *   applied    yes      new               new     reverting
  *   reverting  yes      new, islands      new     reverting
- *              yes      islands, before   old     (none), retained
+ *              yes      islands, before   old     unloading, retained
+ *   unloading  perhaps  before            old     (none)
  *   retained   yes      before            old     (for ever)
  *
- * A tool that finds a patch in loading, arming or reverting has come after one
+ * A tool that finds a patch in loading, arming, reverting or unloading has come after one
  * that was killed; recover() goes on from there: the slots say on which side.
  */
 #ifndef STITCH_TRANSITION_APPLY_H
