@@ -33,6 +33,14 @@ int extra(int x) { int s = 0; for (int i = 0; i < x; i++) s ^= helper(i) * i; re
 '''
 
 
+def write_fix(folder):
+    """fix.patch: from old/case.c to new/case.c."""
+    diff = subprocess.run(['diff', '-u', 'old/case.c', 'new/case.c'], cwd=folder,
+                          capture_output=True, text=True).stdout
+    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
+        f.write(diff)
+
+
 def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', extra=False):
     """Builds tests/live/NAME.c and its patch; the paths of the program and the patch."""
     case = Case.__new__(Case)
@@ -57,10 +65,7 @@ def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', e
                         f'gcc {flags} extra.o case.o -o prog\n')
         shutil.copy(os.path.join(CASES, 'live.h'), path)
         out[which] = path
-    diff = subprocess.run(['diff', '-u', 'old/case.c', 'new/case.c'], cwd=work,
-                          capture_output=True, text=True).stdout
-    with open(os.path.join(work, 'fix.patch'), 'w') as f:
-        f.write(diff)
+    write_fix(work)
     sh('sh', 'build.sh', cwd=out['run'])
     prog = os.path.join(out['run'], 'prog')
     sh('strip', prog)
@@ -216,10 +221,7 @@ def build_with(stitch, folder, files, command):
             with open(os.path.join(path, name), 'w') as f:
                 f.write(text)
         shutil.copy(os.path.join(CASES, 'live.h'), path)
-    diff = subprocess.run(['diff', '-u', 'old/case.c', 'new/case.c'], cwd=folder,
-                          capture_output=True, text=True).stdout
-    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
-        f.write(diff)
+    write_fix(folder)
     sh(*command, cwd=os.path.join(folder, 'run'))
     prog = sh('sh', '-c', 'find run -name prog -type f', cwd=folder).split()[0]
     prog = os.path.join(folder, prog)

@@ -51,7 +51,7 @@ static json_t *json_func(const struct process *process, const struct record *rec
 			 "entry", entry, "ok", report_is_good(patch, entry));
 }
 
-json_t *report_patch(const struct process *process, const struct record *record,
+static json_t *json_patch(const struct process *process, const struct record *record,
 			  const struct record_patch *patch)
 {
 	json_t *funcs = json_array();
@@ -84,8 +84,8 @@ json_t *report_process(const struct process *process, const struct record *recor
 	json_t *patches = json_array();
 
 	for (size_t i = 0; i < record->nr_patches; i++)
-		json_array_append_new(patches, report_patch(process, record,
-							    record->patches[i]));
+		json_array_append_new(patches, json_patch(process, record,
+							  record->patches[i]));
 	return json_pack("{si,ss,so}", "pid", process->pid, "comm", process->comm,
 			 "patches", patches);
 }

@@ -20,9 +20,7 @@ bool report_all_good(const struct process *process, const struct record *record)
 /* A tool was killed at work on it. */
 bool report_is_interrupted(const struct record_patch *patch);
 
-/* As `stitch list --json` prints them. The caller owns the result. */
-json_t *report_patch(const struct process *process, const struct record *record,
-		     const struct record_patch *patch);
+/* As `stitch list --json` prints it. The caller owns the result. */
 json_t *report_process(const struct process *process, const struct record *record);
 
 #endif

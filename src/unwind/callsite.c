@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "callsite.h"
 
-#include <string.h>
-
 #include "bytes.h"
 
 enum {
@@ -67,35 +65,33 @@ static bool find_jumps(const struct search *s, const struct unwind_code *code,
 }
 
 /* A PLT stub leads where its slot says; the resolver's way is not followed. */
-static enum callsite through_stub(const struct search *s, const struct unwind_code *code,
-				  uint64_t addr, unsigned depth)
+static enum callsite through_slot(const struct search *s, const struct unwind_code *code,
+				  uint64_t addr, uint64_t slot, unsigned depth)
 {
-	const uint8_t *bytes = code->bytes(code, addr, ARCH_INSN_MAX);
 	uint8_t word[8];
-	uint64_t slot;
+	uint64_t to;
 
-	if (!bytes || !s->u->arch->stub_slot(bytes, ARCH_INSN_MAX, addr, &slot) ||
-	    !s->u->read(s->u->arg, slot, word, sizeof(word)))
+	if (!s->u->read(s->u->arg, slot, word, sizeof(word)))
 		return CALLSITE_UNKNOWN;
-	slot = bytes_get(word, 8, s->u->arch->big_endian);
+	to = bytes_get(word, 8, s->u->arch->big_endian);
 	/* Not bound yet: it leads back into the PLT and to the resolver. */
-	if (slot >= code->start && slot < code->end && slot - addr < 4096)
+	if (to >= code->start && to < code->end && to - addr < 4096)
 		return CALLSITE_UNKNOWN;
-	return reaches(s, slot, depth + 1);
+	return reaches(s, to, depth + 1);
 }
 
-static bool is_stub(const struct search *s, const struct unwind_code *code, uint64_t addr)
+static bool is_stub(const struct search *s, const struct unwind_code *code, uint64_t addr,
+		    uint64_t *slot)
 {
 	const uint8_t *bytes = code->bytes(code, addr, ARCH_INSN_MAX);
-	uint64_t slot;
 
-	return bytes && s->u->arch->stub_slot(bytes, ARCH_INSN_MAX, addr, &slot);
+	return bytes && s->u->arch->stub_slot(bytes, ARCH_INSN_MAX, addr, slot);
 }
 
 static enum callsite reaches(const struct search *s, uint64_t target, unsigned depth)
 {
 	const struct unwind_code *code;
-	uint64_t targets[MAX_TARGETS], start, end;
+	uint64_t targets[MAX_TARGETS], start, end, slot;
 	enum callsite answer = CALLSITE_NO;
 	unsigned nr;
 
@@ -104,8 +100,8 @@ static enum callsite reaches(const struct search *s, uint64_t target, unsigned d
 	code = depth < MAX_JUMPS ? s->u->find_code(s->u->arg, target) : NULL;
 	if (!code || code->is_island || !code->bytes)
 		return CALLSITE_UNKNOWN;
-	if (is_stub(s, code, target))
-		return through_stub(s, code, target, depth);
+	if (is_stub(s, code, target, &slot))
+		return through_slot(s, code, target, slot, depth);
 	if (!function_at(code, target, &start, &end) ||
 	    !find_jumps(s, code, start, end, targets, &nr))
 		return CALLSITE_UNKNOWN;

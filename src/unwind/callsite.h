@@ -15,7 +15,7 @@
 
 enum callsite { CALLSITE_UNKNOWN, CALLSITE_YES, CALLSITE_NO };
 
-/* ra: a return address in code; callee: any address in the frame's function. */
+/* ra: a return address in code; the callee by its range of addresses. */
 enum callsite callsite_reaches(const struct unwinder *unwinder,
 			       const struct unwind_code *code, uint64_t ra,
 			       uint64_t callee_start, uint64_t callee_end);
