@@ -7,7 +7,7 @@
 #include "bytes.h"
 
 static const struct arch *const ports[] = {
-	&arch_x86_64,
+	&arch_x86_64, &arch_aarch64, &arch_s390x, &arch_ppc64le,
 };
 
 const struct arch *arch_find(uint16_t machine)
@@ -16,6 +16,19 @@ const struct arch *arch_find(uint16_t machine)
 		if (ports[i]->machine == machine)
 			return ports[i];
 	return NULL;
+}
+
+bool arch_can_patch(const struct arch *arch)
+{
+	return arch->put_jump != NULL;
+}
+
+struct err *arch_need_patch(const struct arch *arch)
+{
+	if (arch_can_patch(arch))
+		return NULL;
+	return err_new(ERR_UNSUPPORTED, "not-ported",
+		       "code of %s can be looked at, but not patched yet", arch->name);
 }
 
 const struct arch *arch_nth(unsigned n)
@@ -38,7 +51,7 @@ const struct reloc_type *arch_reloc(const struct arch *arch, uint32_t type)
 
 uint64_t regs_get(const struct arch *arch, const struct regs *regs, size_t off)
 {
-	return bytes_get(regs->bytes + off, 8, arch->big_endian);
+	return bytes_get8(regs->bytes + off, arch->big_endian);
 }
 
 void regs_set(const struct arch *arch, struct regs *regs, size_t off, uint64_t v)

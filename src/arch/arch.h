@@ -17,11 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "err.h"
 #include "mem.h"
 
 enum {
 	ARCH_REGS_MAX = 512, /* bytes of NT_PRSTATUS */
-	ARCH_COLS_MAX = 160, /* DWARF register columns of any port */
+	ARCH_COLS_MAX = 128, /* DWARF register columns of any port */
 	ARCH_JUMP_MAX = 8,   /* bytes of a jump at an entry: one store */
 	ARCH_INSN_MAX = 16,
 };
@@ -92,6 +93,86 @@ struct remote_layout {
 	size_t red_zone;
 };
 
+/* ---- what an unwinder must know beyond call frame information ------------- */
+
+/* The operand of the call in front of a return address. */
+struct arch_call {
+	enum {
+		CALL_UNKNOWN,  /* not to be told from the bytes and the registers */
+		CALL_DIRECT,   /* to addr */
+		CALL_SLOT,     /* through the word at addr */
+		CALL_REG,      /* to what column col holds */
+		CALL_TP,       /* through the word at thread pointer + addr */
+		CALL_MEM,      /* through the word at column col + addr */
+	} kind;
+	uint64_t addr;
+	unsigned col;
+};
+
+/* What one instruction does to what an unwinder follows (unwind/bycode.c). */
+struct insn_effect {
+	uint8_t size;
+	enum insn_flow flow;
+	bool is_direct;        /* of a jump or branch: target is known */
+	uint64_t target;
+	bool is_lost;          /* the stack pointer becomes something unknown */
+	int64_t sp_add;        /* after the loads */
+	unsigned nr_loads;     /* registers loaded from sp + off */
+	struct { uint8_t col; int64_t off; } loads[18];
+	bool has_move;         /* a register takes another's value */
+	uint8_t move_to, move_from;
+};
+
+/* A frame as a port knows it without call frame information. */
+struct arch_frame {
+	int64_t cfa;           /* from sp */
+	unsigned nr_saved;
+	struct { uint8_t col; int64_t off; } saved[36]; /* from sp, too */
+};
+
+/* Where frames are linked by other means than call frame information. */
+enum arch_chain {
+	CHAIN_NONE,
+	CHAIN_SP,              /* the word at sp is the caller's sp: back chain */
+	CHAIN_FP,              /* the frame pointer leads to {caller's, return address} */
+};
+
+enum { ARCH_MASK = 2 };  /* words of a set of columns */
+
+struct arch_unwind {
+	unsigned pc_col;       /* a signal's frame gives the pc in this column */
+	bool ra_in_register;   /* a call leaves the return address in ra_col */
+	int ra_from_cfa;       /* where a call leaves it in memory; 0: nowhere */
+	unsigned cfa_above_sp; /* the caller's sp is so far below the CFA */
+	uint64_t kept[ARCH_MASK]; /* columns that a function gives back unchanged */
+	enum arch_chain chain;
+	unsigned fp_col;
+	uint64_t start_below;  /* how far below the start stack _start may call from */
+	/* The signal trampoline's bytes; its frame is laid out by the kernel. */
+	const uint8_t *trampoline;
+	size_t trampoline_size;
+	struct arch_frame signal_frame;
+	/* Takes a signature out of a return address (PAC); NULL: there is none. */
+	uint64_t (*strip)(uint64_t addr);
+	/* Does the code of a function, up to where it stands, link its frame? */
+	bool (*links_frame)(const uint8_t *code, size_t size);
+	bool (*effect)(const uint8_t *code, size_t size, uint64_t addr,
+		       struct insn_effect *effect);
+	/*
+	 * In a linker's stub: near holds 16 bytes before pc and 16 from it on.
+	 * False: none that is known.
+	 */
+	bool (*stub_frame)(const uint8_t *near, uint64_t pc, struct arch_frame *frame);
+	/* What the size bytes that end at ra say, where they can be read in one way. */
+	void (*call_before)(const uint8_t *code, size_t size, uint64_t ra,
+			    struct arch_call *call);
+	/* What the call at addr says, which begins with the bytes. */
+	void (*call_at)(const uint8_t *code, size_t size, uint64_t addr,
+			struct arch_call *call);
+	/* Does the instruction change the column? Unknown ones do. */
+	bool (*writes)(const uint8_t *code, size_t size, unsigned col);
+};
+
 struct arch {
 	const char *name;
 	uint16_t machine;     /* e_machine */
@@ -102,9 +183,12 @@ struct arch {
 	size_t regs_size;
 	size_t pc_off, sp_off, tp_off;
 	const int16_t *col_off;   /* per DWARF column, -1 if not kept there */
+	/* Registers of another set that stand behind NT_PRSTATUS'; size 0: none. */
+	struct { unsigned type; size_t size; } more_regs;
 	unsigned nr_cols;
 	unsigned sp_col, ra_col;
 	unsigned second_arg_col;  /* the register of a function's second argument */
+	const struct arch_unwind *unwind;
 
 	/* System calls. */
 	size_t sysno_off;         /* -1 there: not in a system call */
@@ -122,6 +206,11 @@ struct arch {
 	bool pcrel_from_end;      /* displacements count from the next instruction */
 	bool (*decode)(const uint8_t *code, size_t size, uint64_t addr,
 		       struct insn *insn);
+	/*
+	 * The same, but only size, flow, padding and a direct target: for scans over
+	 * whole functions.
+	 */
+	bool (*flow)(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn);
 	/* Bytes at an entry that must stay (endbr64, bti): 0 if there are none. */
 	size_t (*entry_keep)(const uint8_t *code, size_t size);
 	/* Both put exactly jump_size/stub_size bytes; false: out of reach. */
@@ -135,9 +224,6 @@ struct arch {
 			    uint64_t to, uint8_t *out);
 	/* size bytes that end where a return address points: was that a call? */
 	bool (*follows_call)(const uint8_t *code, size_t size);
-	/* The same bytes: was that a direct call, and where to? */
-	bool (*direct_call)(const uint8_t *code, size_t size, uint64_t ra,
-			    uint64_t *target);
 	/* Changes a GOT or PLT stub's bytes into the slot that it jumps through. */
 	bool (*stub_slot)(const uint8_t *code, size_t size, uint64_t addr,
 			  uint64_t *slot);
@@ -162,10 +248,17 @@ struct arch {
 			     uint8_t *frame, struct regs *call, uint64_t *pc_back);
 };
 
-extern const struct arch arch_x86_64;
+extern const struct arch_unwind x86_64_unwind;
+extern const struct arch arch_x86_64, arch_aarch64, arch_s390x, arch_ppc64le;
 
 /* By e_machine; NULL if there is no such port. */
 const struct arch *arch_find(uint16_t machine);
+/*
+ * Stacks of every port can be walked; not every port can patch yet:
+ * "not-ported" says so of what is to be built or applied.
+ */
+bool arch_can_patch(const struct arch *arch);
+struct err *arch_need_patch(const struct arch *arch) __attribute__((warn_unused_result));
 /* The port of this program. */
 const struct arch *arch_host(void);
 /* By number, for tests over all ports; NULL past the last. */

@@ -9,25 +9,16 @@
  * function may begin with endbr64, which is the only place that an indirect
  * call may land on where CET is on, so it keeps its place.
  */
-#include "arch.h"
+#include "x86_64.h"
 
-#include <Zydis/Zydis.h>
 #include <elf.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "bytes.h"
 
-/* Offsets in struct user_regs_struct, which NT_PRSTATUS is. */
-enum {
-	R15 = 0, R14 = 8, R13 = 16, R12 = 24, RBP = 32, RBX = 40, R11 = 48,
-	R10 = 56, R9 = 64, R8 = 72, RAX = 80, RCX = 88, RDX = 96, RSI = 104,
-	RDI = 112, ORIG_RAX = 120, RIP = 128, EFLAGS = 144, RSP = 152,
-	FS_BASE = 168, REGS_SIZE = 216,
-};
-
 /* psABI figure 3.36: rax rdx rcx rbx rsi rdi rbp rsp r8..r15 ra. */
-static const int16_t col_off[] = {
+static const int16_t col_off[X86_NR_COLS] = {
 	RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP,
 	R8, R9, R10, R11, R12, R13, R14, R15, RIP,
 };
@@ -47,14 +38,22 @@ static const long eintr_calls[] = {
 	208, /* io_getevents */   333, /* io_pgetevents */
 };
 
-static bool decode_raw(const uint8_t *code, size_t size,
-		       ZydisDecodedInstruction *raw, ZydisDecodedOperand *ops)
+/* Made once: every decoding would have to begin with it. */
+static const ZydisDecoder *decoder(void)
 {
-	ZydisDecoder decoder;
+	static _Thread_local ZydisDecoder made;
+	static _Thread_local bool is_made;
 
-	return ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64,
-					     ZYDIS_STACK_WIDTH_64)) &&
-	       ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, size, raw, ops));
+	if (!is_made)
+		is_made = ZYAN_SUCCESS(ZydisDecoderInit(&made, ZYDIS_MACHINE_MODE_LONG_64,
+							ZYDIS_STACK_WIDTH_64));
+	return &made;
+}
+
+bool x86_decode_raw(const uint8_t *code, size_t size, ZydisDecodedInstruction *raw,
+		    ZydisDecodedOperand *ops)
+{
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder(), code, size, raw, ops));
 }
 
 static enum insn_flow flow_of(const ZydisDecodedInstruction *raw)
@@ -75,7 +74,7 @@ static enum insn_flow flow_of(const ZydisDecodedInstruction *raw)
 }
 
 /* The DWARF column of a full-width general register, -1 of anything else. */
-static int16_t column_of(ZydisRegister reg)
+int16_t x86_column_of(ZydisRegister reg)
 {
 	static const int8_t by_number[] = { 0, 2, 1, 3, 7, 6, 4, 5,
 					    8, 9, 10, 11, 12, 13, 14, 15 };
@@ -98,7 +97,7 @@ static void note_memory(const ZydisDecodedInstruction *raw,
 		insn->field_off = raw->raw.disp.offset;
 		insn->field_size = raw->raw.disp.size / 8;
 	} else if (op->mem.index == ZYDIS_REGISTER_NONE) {
-		insn->base_reg = column_of(op->mem.base);
+		insn->base_reg = x86_column_of(op->mem.base);
 		insn->base_disp = op->mem.disp.has_displacement ?
 				  op->mem.disp.value : 0;
 	}
@@ -112,9 +111,9 @@ static void note_move(const ZydisDecodedInstruction *raw,
 	if ((raw->mnemonic != ZYDIS_MNEMONIC_MOV && !is_lea) || is_lea)
 		return;
 	if (ops[0].type == ZYDIS_OPERAND_TYPE_REGISTER)
-		insn->dst_reg = column_of(ops[0].reg.value);
+		insn->dst_reg = x86_column_of(ops[0].reg.value);
 	if (ops[1].type == ZYDIS_OPERAND_TYPE_REGISTER)
-		insn->src_reg = column_of(ops[1].reg.value);
+		insn->src_reg = x86_column_of(ops[1].reg.value);
 	if (ops[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
 		insn->imm = ops[1].imm.value.s;
 	if (ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
@@ -126,34 +125,50 @@ static void note_move(const ZydisDecodedInstruction *raw,
 		insn->move = MOVE_REG;
 }
 
-static bool x86_decode(const uint8_t *code, size_t size, uint64_t addr,
-		       struct insn *insn)
+static void set_flow(const ZydisDecodedInstruction *raw, const uint8_t *code, uint64_t addr,
+		     struct insn *insn)
+{
+	insn->size = raw->length;
+	insn->flow = flow_of(raw);
+	insn->is_nop = raw->mnemonic == ZYDIS_MNEMONIC_NOP;
+	insn->is_padding = insn->is_nop || raw->mnemonic == ZYDIS_MNEMONIC_INT3 ||
+			   (raw->length == 2 && !code[0] && !code[1]);
+	if (!raw->raw.imm[0].is_relative)
+		return;
+	insn->is_direct = true;
+	insn->target = addr + raw->length + (uint64_t)raw->raw.imm[0].value.s;
+	insn->field_off = raw->raw.imm[0].offset;
+	insn->field_size = raw->raw.imm[0].size / 8;
+}
+
+static bool x86_flow(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
+{
+	ZydisDecodedInstruction raw;
+
+	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1 };
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(decoder(), NULL, code, size, &raw)))
+		return false;
+	set_flow(&raw, code, addr, insn);
+	return true;
+}
+
+bool x86_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
 {
 	ZydisDecodedInstruction raw;
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
 
 	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1 };
-	if (!decode_raw(code, size, &raw, ops))
+	if (!x86_decode_raw(code, size, &raw, ops))
 		return false;
-	insn->size = raw.length;
-	insn->flow = flow_of(&raw);
-	insn->is_nop = raw.mnemonic == ZYDIS_MNEMONIC_NOP;
-	insn->is_padding = insn->is_nop || raw.mnemonic == ZYDIS_MNEMONIC_INT3 ||
-			   (raw.length == 2 && !code[0] && !code[1]);
+	set_flow(&raw, code, addr, insn);
 	for (unsigned i = 0; i < raw.operand_count_visible; i++)
 		if (ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
 			note_memory(&raw, &ops[i], addr, insn);
 	note_move(&raw, ops, insn);
-	if (raw.raw.imm[0].is_relative) {
-		insn->is_direct = true;
-		insn->target = addr + raw.length + (uint64_t)raw.raw.imm[0].value.s;
-		insn->field_off = raw.raw.imm[0].offset;
-		insn->field_size = raw.raw.imm[0].size / 8;
-	}
 	return true;
 }
 
-static size_t x86_entry_keep(const uint8_t *code, size_t size)
+size_t x86_entry_keep(const uint8_t *code, size_t size)
 {
 	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
 
@@ -223,7 +238,7 @@ static size_t x86_move_insn(const uint8_t *code, const struct insn *insn,
  * A call is e8 and 32 bits, or ff /2 with a register (2 bytes) or memory
  * operand (2 to 7), one more with a REX prefix.
  */
-static bool x86_follows_call(const uint8_t *code, size_t size)
+bool x86_follows_call(const uint8_t *code, size_t size)
 {
 	const uint8_t *end = code + size;
 
@@ -241,26 +256,6 @@ static bool x86_follows_call(const uint8_t *code, size_t size)
 			return true;
 	}
 	return false;
-}
-
-/*
- * The bytes before a return address can be read as several calls; a direct one
- * counts only if none of the indirect forms fits as well.
- */
-static bool x86_direct_call(const uint8_t *code, size_t size, uint64_t ra, uint64_t *target)
-{
-	const uint8_t *end = code + size;
-
-	if (size < 5 || end[-5] != 0xe8)
-		return false;
-	for (unsigned len = 2; len <= 7; len++)
-		if (len < size && len != 5 && end[-(int)len] == 0xff &&
-		    (end[-(int)len + 1] & 0x38) == 0x10 && x86_follows_call(end - len, len))
-			return false;
-	*target = ra + bytes_get(end - 4, 4, false);
-	if (end[-1] & 0x80)
-		*target -= UINT64_C(1) << 32;
-	return true;
 }
 
 static bool x86_stub_slot(const uint8_t *code, size_t size, uint64_t addr,
@@ -393,6 +388,7 @@ const struct arch arch_x86_64 = {
 	.sp_col = 7,
 	.ra_col = 16,
 	.second_arg_col = 4, /* rsi */
+	.unwind = &x86_64_unwind,
 
 	.sysno_off = ORIG_RAX,
 	.sysret_off = RAX,
@@ -409,12 +405,12 @@ const struct arch arch_x86_64 = {
 	.stub_size = 8,
 	.pcrel_from_end = true,
 	.decode = x86_decode,
+	.flow = x86_flow,
 	.entry_keep = x86_entry_keep,
 	.put_jump = x86_put_jump,
 	.put_far_jump = x86_put_far_jump,
 	.move_insn = x86_move_insn,
 	.follows_call = x86_follows_call,
-	.direct_call = x86_direct_call,
 	.stub_slot = x86_stub_slot,
 
 	.relocs = relocs,

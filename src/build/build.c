@@ -509,6 +509,8 @@ static struct err *choose_running(struct job *job, const struct captured *link,
 		struct err *err = image_open(job->o->binaries[i], &running);
 		int rate;
 
+		if (!err && (err = arch_need_patch(running->arch)))
+			image_free(running);
 		if (err)
 			return err;
 		rate = rate_fit(linked, link->output, running, job->o->binaries[i]);

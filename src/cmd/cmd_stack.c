@@ -132,7 +132,7 @@ static struct err *trace_process(const struct options *options, pid_t pid, json_
 	size_t nr = 0;
 	struct err *err;
 
-	if ((err = process_open(pid, &process)) ||
+	if ((err = process_open_lazily(pid, &process)) ||
 	    (err = record_read(process, &record)) ||
 	    (err = stacks_init(&stacks, process, &record)) ||
 	    (err = threads_list(pid, &tids, &nr)))

@@ -231,43 +231,78 @@ static bool covers(const struct eh_fde *fde, uint64_t vaddr)
 
 /*
  * The sorted table: pairs of (pc_begin, address of the FDE), as every linker
- * writes it (sdata4, relative to the header).  The answer must lie in the
- * section that we have.  *off is SIZE_MAX if no entry is at or below vaddr.
+ * writes it (sdata4, relative to the header).
  */
-static struct err *search_table(const struct eh_section *eh, uint64_t vaddr, size_t *off)
+struct table {
+	const uint8_t *data;
+	uint64_t nr;
+};
+
+static struct err *open_table(const struct eh_section *eh, struct table *table)
 {
 	struct cursor c = cursor_make(eh->hdr, eh->hdr_size, eh->big_endian);
 	unsigned version = (unsigned)cursor_get(&c, 1);
 	uint8_t frame_enc = (uint8_t)cursor_get(&c, 1);
 	uint8_t count_enc = (uint8_t)cursor_get(&c, 1);
 	uint8_t table_enc = (uint8_t)cursor_get(&c, 1);
-	uint64_t low = 0, high, fde_vaddr;
-	const uint8_t *table;
 
 	get_encoded(&c, frame_enc, eh->hdr_vaddr + 4, eh->hdr_vaddr);
-	high = get_encoded(&c, count_enc, 0, 0);
+	table->nr = get_encoded(&c, count_enc, 0, 0);
 	if (c.bad || version != 1 || table_enc != (ENC_DATAREL | ENC_SDATA4) ||
-	    high > cursor_left(&c) / 8)
+	    table->nr > cursor_left(&c) / 8)
 		return BAD(".eh_frame_hdr cannot be read");
-	table = c.at;
-	*off = SIZE_MAX;
+	table->data = c.at;
+	return NULL;
+}
+
+static uint64_t table_word(const struct eh_section *eh, const struct table *table,
+			   uint64_t i, unsigned which)
+{
+	return eh->hdr_vaddr + (uint64_t)(int32_t)
+		bytes_get(table->data + 8 * i + 4 * which, 4, eh->big_endian);
+}
+
+/* How many entries begin at or below vaddr. */
+static uint64_t entries_below(const struct eh_section *eh, const struct table *table,
+			      uint64_t vaddr)
+{
+	uint64_t low = 0, high = table->nr;
+
 	while (low < high) {
 		uint64_t mid = low + (high - low) / 2;
-		int32_t rel = (int32_t)bytes_get(table + 8 * mid, 4, eh->big_endian);
 
-		if (eh->hdr_vaddr + (uint64_t)rel <= vaddr)
+		if (table_word(eh, table, mid, 0) <= vaddr)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	if (!low)
-		return NULL;
-	fde_vaddr = eh->hdr_vaddr + (uint64_t)(int32_t)
-		bytes_get(table + 8 * (low - 1) + 4, 4, eh->big_endian);
-	if (fde_vaddr < eh->vaddr || fde_vaddr - eh->vaddr >= eh->size)
+	return low;
+}
+
+/* The record of an entry, which must lie in the section that we have. */
+static struct err *entry_record(const struct eh_section *eh, const struct table *table,
+				uint64_t i, size_t *off)
+{
+	uint64_t vaddr = table_word(eh, table, i, 1);
+
+	if (vaddr < eh->vaddr || vaddr - eh->vaddr >= eh->size)
 		return BAD(".eh_frame_hdr points outside .eh_frame");
-	*off = fde_vaddr - eh->vaddr;
+	*off = vaddr - eh->vaddr;
 	return NULL;
+}
+
+/* *off is SIZE_MAX if no entry is at or below vaddr. */
+static struct err *search_table(const struct eh_section *eh, uint64_t vaddr, size_t *off)
+{
+	struct table table;
+	struct err *err = open_table(eh, &table);
+	uint64_t below;
+
+	*off = SIZE_MAX;
+	if (err)
+		return err;
+	below = entries_below(eh, &table, vaddr);
+	return below ? entry_record(eh, &table, below - 1, off) : NULL;
 }
 
 struct err *eh_find(const struct eh_section *eh, uint64_t vaddr, struct eh_fde *fde,
@@ -294,4 +329,34 @@ struct err *eh_find(const struct eh_section *eh, uint64_t vaddr, struct eh_fde *
 		}
 	}
 	return NULL;
+}
+
+bool eh_gap(const struct eh_section *eh, uint64_t vaddr, uint64_t *low, uint64_t *high)
+{
+	struct table table;
+	bool is_fde = false, done = false;
+	struct eh_fde fde;
+	uint64_t below;
+	size_t off, next;
+	struct err *err;
+
+	*low = *high = 0;
+	if (!eh->hdr)
+		return false;
+	if ((err = open_table(eh, &table))) {
+		err_free(err);
+		return false;
+	}
+	below = entries_below(eh, &table, vaddr);
+	if (below < table.nr)
+		*high = table_word(eh, &table, below, 0);
+	if (!below)
+		return true;
+	err = entry_record(eh, &table, below - 1, &off);
+	if (!err)
+		err = read_fde(eh, off, &fde, &next, &is_fde, &done);
+	if (!err && is_fde)
+		*low = fde.pc_begin + fde.pc_size;
+	err_free(err);
+	return is_fde && *low <= vaddr;
 }

@@ -57,6 +57,12 @@ struct eh_fde {
 struct err *eh_find(const struct eh_section *eh, uint64_t vaddr, struct eh_fde *fde,
 		    bool *found) __attribute__((warn_unused_result));
 /*
+ * The stretch without an FDE around a vaddr that none covers: from the end of the
+ * one before to the beginning of the one behind, 0 where there is none.  False
+ * without a sorted table.
+ */
+bool eh_gap(const struct eh_section *eh, uint64_t vaddr, uint64_t *low, uint64_t *high);
+/*
  * The record at *off; moves *off on.  *is_fde is false for a CIE and *done is
  * true at the end.  In an object file (ET_REL) addresses are not relocated yet
  * and only the offsets are of use.

@@ -260,19 +260,32 @@ static struct err *load(struct image *image)
 	if (!image->elf)
 		return BAD("%s", elf_errmsg(-1));
 	if ((err = load_header(image)) || (err = load_segments(image)) ||
-	    (err = load_sections(image)) ||
-	    (err = load_symbols(image, SHT_SYMTAB, &image->symtab)) ||
-	    (err = load_symbols(image, SHT_DYNSYM, &image->dynsym)))
+	    (err = load_sections(image)))
 		return err;
-	load_versions(image);
 	load_build_id(image);
 	return NULL;
 }
 
-static struct err *finish(struct image *image, struct image **result)
+struct err *image_load_symbols(struct image *image)
+{
+	struct err *err;
+
+	if (image->has_symbols)
+		return NULL;
+	if ((err = load_symbols(image, SHT_SYMTAB, &image->symtab)) ||
+	    (err = load_symbols(image, SHT_DYNSYM, &image->dynsym)))
+		return err;
+	load_versions(image);
+	image->has_symbols = true;
+	return NULL;
+}
+
+static struct err *finish(struct image *image, bool symbols, struct image **result)
 {
 	struct err *err = load(image);
 
+	if (!err && symbols)
+		err = image_load_symbols(image);
 	if (err)
 		image_free(image);
 	else
@@ -280,7 +293,7 @@ static struct err *finish(struct image *image, struct image **result)
 	return err;
 }
 
-struct err *image_open_fd(int fd, struct image **result)
+static struct err *open_fd(int fd, bool symbols, struct image **result)
 {
 	struct image *image;
 	struct stat st;
@@ -297,16 +310,31 @@ struct err *image_open_fd(int fd, struct image **result)
 	image = mem_alloc(sizeof(*image));
 	image->data = image->mapped = data;
 	image->size = (size_t)st.st_size;
-	return finish(image, result);
+	return finish(image, symbols, result);
 }
 
-struct err *image_open(const char *path, struct image **result)
+static struct err *open_path(const char *path, bool symbols, struct image **result)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_sys(errno, "%s", path);
-	return err_wrap(image_open_fd(fd, result), "%s", path);
+	return err_wrap(open_fd(fd, symbols, result), "%s", path);
+}
+
+struct err *image_open_fd(int fd, struct image **result)
+{
+	return open_fd(fd, true, result);
+}
+
+struct err *image_open(const char *path, struct image **result)
+{
+	return open_path(path, true, result);
+}
+
+struct err *image_open_part(const char *path, struct image **result)
+{
+	return open_path(path, false, result);
 }
 
 struct err *image_from_bytes(void *data, size_t size, struct image **result)
@@ -319,7 +347,7 @@ struct err *image_from_bytes(void *data, size_t size, struct image **result)
 		image_free(image);
 		return BAD("not an ELF file");
 	}
-	return finish(image, result);
+	return finish(image, true, result);
 }
 
 void image_free(struct image *image)
@@ -467,6 +495,8 @@ struct err *image_dynamic_relocs(const struct image *image, struct reloc **reloc
 const struct symbol *image_find_export(const struct image *image, const char *name,
 				       const char *version)
 {
+	/* Bringing what was left out changes nothing that was there. */
+	err_free(image_load_symbols((struct image *)(uintptr_t)image));
 	for (size_t i = 0; i < image->dynsym.nr; i++) {
 		const struct symbol *sym = &image->dynsym.symbols[i];
 

@@ -63,6 +63,7 @@ struct image {
 	struct symtab symtab, dynsym;
 	uint8_t build_id[64];
 	size_t build_id_size;
+	bool has_symbols;    /* symtab and dynsym have been read */
 	/* private */
 	Elf *elf;
 	void *mapped, *owned;
@@ -73,6 +74,14 @@ struct err *image_open_fd(int fd, struct image **image)
 	__attribute__((warn_unused_result));
 struct err *image_open(const char *path, struct image **image)
 	__attribute__((warn_unused_result));
+/*
+ * The same without its symbols: reading them costs more than all the rest, and who
+ * walks stacks needs hardly any.  image_load_symbols() brings them; it may be
+ * called again.
+ */
+struct err *image_open_part(const char *path, struct image **image)
+	__attribute__((warn_unused_result));
+struct err *image_load_symbols(struct image *image) __attribute__((warn_unused_result));
 /* Takes the bytes over (they came from mem_alloc), also when it fails. */
 struct err *image_from_bytes(void *data, size_t size, struct image **image)
 	__attribute__((warn_unused_result));
@@ -103,6 +112,12 @@ struct err *image_dynamic_relocs(const struct image *image, struct reloc **reloc
  */
 const struct symbol *image_find_export(const struct image *image, const char *name,
 				       const char *version);
+/*
+ * The value of a dynamic symbol that the file defines, by its hash table
+ * (SHT_GNU_HASH), whether symbols have been read or not.  False: there is none, or
+ * no such table.
+ */
+bool image_find_hashed(const struct image *image, const char *name, uint64_t *value);
 /* The file name in DT_SONAME, or NULL. */
 const char *image_soname(const struct image *image);
 char *image_build_id_hex(const struct image *image);

@@ -62,6 +62,8 @@ struct err *resolver_init(struct resolver *resolver, const struct process *proce
 	uint64_t at, bias;
 	struct err *err = NULL;
 
+	for (size_t i = 0; i < process->nr_objects; i++)
+		object_load_symbols(process->objects[i]);
 	*resolver = (struct resolver){ .process = process };
 	*ARRAY_ADD(resolver->scope, resolver->nr_scope) = program;
 	if (!find_r_debug(process, &at))

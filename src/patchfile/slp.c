@@ -216,6 +216,8 @@ struct err *slp_from_bytes(void *data, size_t size, struct slp **result)
 	sodium_bin2hex(slp->digest, sizeof(slp->digest), hash, sizeof(hash));
 	err = image_from_bytes(data, size, &slp->image);
 	if (!err)
+		err = arch_need_patch(slp->image->arch);
+	if (!err)
 		err = load(slp);
 	if (err)
 		slp_free(slp);

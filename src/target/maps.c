@@ -35,21 +35,37 @@ static struct err *read_all(const char *path, char **text)
 	return NULL;
 }
 
+/* A number up to the character end, which is passed over. */
+static uint64_t number(char **at, int base, char end, bool *bad)
+{
+	char *stop;
+	uint64_t v = strtoull(*at, &stop, base);
+
+	*bad |= stop == *at || *stop != end;
+	*at = *stop ? stop + 1 : stop;
+	return v;
+}
+
+/* start-end perms off major:minor inode   path (proc(5)); no scanf: there are many. */
 static bool parse_line(char *line, struct map *map)
 {
-	char perms[5];
-	int path_at = 0;
+	bool bad = false;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n",
-		   &map->start, &map->end, perms, &map->off, &map->dev_major,
-		   &map->dev_minor, &map->inode, &path_at) < 7)
+	map->start = number(&line, 16, '-', &bad);
+	map->end = number(&line, 16, ' ', &bad);
+	if (bad || strlen(line) < 5)
 		return false;
-	map->read = perms[0] == 'r';
-	map->write = perms[1] == 'w';
-	map->exec = perms[2] == 'x';
-	map->shared = perms[3] == 's';
-	map->path = line + path_at;
-	return map->start < map->end;
+	map->read = line[0] == 'r';
+	map->write = line[1] == 'w';
+	map->exec = line[2] == 'x';
+	map->shared = line[3] == 's';
+	line += 5;
+	map->off = number(&line, 16, ' ', &bad);
+	map->dev_major = (unsigned)number(&line, 16, ':', &bad);
+	map->dev_minor = (unsigned)number(&line, 16, ' ', &bad);
+	map->inode = strtoull(line, &line, 10);
+	map->path = line + strspn(line, " ");
+	return !bad && map->start < map->end;
 }
 
 struct err *maps_read(pid_t pid, struct maps *maps)

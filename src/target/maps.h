@@ -13,6 +13,7 @@
 struct map {
 	uint64_t start, end, off;
 	bool read, write, exec, shared;
+	bool tried;           /* for who opens what is mapped: it has been */
 	unsigned dev_major, dev_minor;
 	uint64_t inode;       /* 0: no file */
 	const char *path;     /* "" without one; in maps' own memory */

@@ -15,8 +15,6 @@
 #include "bytes.h"
 #include "mem.h"
 
-enum { MAX_VDSO = 1 << 20 };
-
 bool process_try_read(const struct process *process, uint64_t addr, void *to, size_t size)
 {
 	struct iovec local = { to, size };
@@ -115,197 +113,12 @@ static void read_entry(struct process *process)
 {
 	AUTO_FREE char *path = mem_fmt("/proc/%d/auxv", (int)process->pid);
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t pair[2];
+	uint64_t pairs[128];
+	ssize_t got = fd >= 0 ? read(fd, pairs, sizeof(pairs)) : 0;
 
-	while (fd >= 0 && read(fd, pair, sizeof(pair)) == sizeof(pair) && pair[0])
-		if (pair[0] == AT_ENTRY)
-			process->entry = pair[1];
-}
-
-static const uint8_t *object_bytes(const struct unwind_code *code, uint64_t addr, size_t size)
-{
-	const struct object *object = code->owner;
-
-	return image_at(object->image, addr - object->bias, size);
-}
-
-/* Where .eh_frame is: said by .eh_frame_hdr, else by a section of that name. */
-static void find_eh(const struct object *object, struct eh_section *eh)
-{
-	const struct image *image = object->image;
-	const struct segment *seg = image_find_segment(image, PT_GNU_EH_FRAME);
-	const struct section *sec = image_find_section(image, ".eh_frame");
-
-	eh->big_endian = image->arch->big_endian;
-	if (sec && sec->data) {
-		eh->data = sec->data;
-		eh->size = sec->size;
-		eh->vaddr = sec->vaddr;
-	} else if (seg && image_at(image, seg->vaddr, 8)) {
-		/* No section headers: pcrel sdata4 pointer to .eh_frame. */
-		const uint8_t *hdr = image_at(image, seg->vaddr, 8);
-		const struct segment *load = image_segment(image, seg->vaddr);
-
-		if (hdr[1] != 0x1b)
-			return;
-		eh->vaddr = seg->vaddr + 4 + (uint64_t)(int32_t)
-			bytes_get(hdr + 4, 4, eh->big_endian);
-		if (image_segment(image, eh->vaddr) != load || !load)
-			return;
-		eh->size = load->vaddr + load->file_size - eh->vaddr;
-		eh->data = image_at(image, eh->vaddr, eh->size);
-	}
-	if (seg && eh->data) {
-		eh->hdr = image_at(image, seg->vaddr, seg->file_size);
-		eh->hdr_size = seg->file_size;
-		eh->hdr_vaddr = seg->vaddr;
-	}
-}
-
-static void make_code(struct process *process, struct object *object)
-{
-	struct eh_section eh = { 0 };
-	const char *soname = image_soname(object->image);
-	bool unwinder = soname && !strncmp(soname, "libgcc_s.so", 11);
-
-	find_eh(object, &eh);
-	for (size_t i = 0; i < object->image->nr_segments; i++) {
-		const struct segment *seg = &object->image->segments[i];
-		struct unwind_code *code;
-
-		if (seg->type != PT_LOAD || !(seg->flags & PF_X))
-			continue;
-		code = ARRAY_ADD(object->code, object->nr_code);
-		code->name = object->name;
-		code->start = seg->vaddr + object->bias;
-		code->end = code->start + seg->mem_size;
-		code->bias = object->bias;
-		code->eh = eh;
-		code->in_transition = unwinder;
-		code->bytes = object_bytes;
-		code->owner = object;
-		if (process->entry >= code->start && process->entry < code->end) {
-			code->entry = process->entry;
-			object->is_program = true;
-		}
-	}
-}
-
-static void set_extent(struct object *object)
-{
-	uint64_t low = UINT64_MAX, high = 0;
-
-	for (size_t i = 0; i < object->image->nr_segments; i++) {
-		const struct segment *seg = &object->image->segments[i];
-
-		if (seg->type != PT_LOAD)
-			continue;
-		if (seg->vaddr < low)
-			low = seg->vaddr;
-		if (seg->vaddr + seg->mem_size > high)
-			high = seg->vaddr + seg->mem_size;
-	}
-	object->start = (low + object->bias) & ~UINT64_C(4095);
-	object->end = (high + object->bias + 4095) & ~UINT64_C(4095);
-}
-
-/* bias = addr - vaddr of the executable segment that the mapping shows. */
-static bool find_bias(const struct image *image, const struct map *map, uint64_t *bias)
-{
-	uint64_t mask = ~(uint64_t)(4095);
-
-	for (size_t i = 0; i < image->nr_segments; i++) {
-		const struct segment *seg = &image->segments[i];
-
-		if (seg->type != PT_LOAD || !(seg->flags & PF_X) ||
-		    map->off < (seg->off & mask) ||
-		    map->off >= seg->off + seg->file_size)
-			continue;
-		*bias = map->start - (seg->vaddr + map->off - seg->off);
-		return true;
-	}
-	return false;
-}
-
-static struct err *open_mapped(const struct process *process, const struct map *map,
-			       struct image **image)
-{
-	AUTO_FREE char *path = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
-				       (int)process->pid, map->start, map->end);
-
-	return image_open(path, image);
-}
-
-static struct err *open_vdso(const struct process *process, const struct map *map,
-			     struct image **image)
-{
-	size_t size = map->end - map->start;
-	void *bytes;
-
-	if (size > MAX_VDSO)
-		return err_new(ERR_FAILED, "bad-elf", "vDSO of %zu bytes", size);
-	bytes = mem_alloc(size);
-	if (process_try_read(process, map->start, bytes, size))
-		return image_from_bytes(bytes, size, image);
-	free(bytes);
-	return err_new(ERR_FAILED, "no-memory", "vDSO cannot be read");
-}
-
-static char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *name = mem_strdup(slash ? slash + 1 : path);
-	char *deleted = strstr(name, " (deleted)");
-
-	if (deleted)
-		*deleted = 0;
-	return name;
-}
-
-static void object_free(struct object *object)
-{
-	image_free(object->image);
-	free(object->path);
-	free(object->name);
-	free(object->code);
-	free(object);
-}
-
-static struct err *add_object(struct process *process, const struct map *map)
-{
-	bool vdso = !strcmp(map->path, "[vdso]");
-	struct image *image = NULL;
-	struct object *object;
-	uint64_t bias;
-	struct err *err = vdso ? open_vdso(process, map, &image) :
-				 open_mapped(process, map, &image);
-
-	if (err)
-		return err;
-	if (image->arch != process->arch && process->arch) {
-		image_free(image);
-		return err_new(ERR_UNSUPPORTED, "foreign-architecture",
-			       "%s is for %s", map->path, image->arch->name);
-	}
-	if (!find_bias(image, map, &bias)) {
-		image_free(image);
-		return err_new(ERR_FAILED, "bad-elf",
-			       "%s: the mapping at %#" PRIx64 " is no segment of it",
-			       map->path, map->start);
-	}
-	object = mem_alloc(sizeof(*object));
-	object->image = image;
-	object->bias = bias;
-	object->path = mem_strdup(map->path);
-	object->name = base_name(map->path);
-	object->is_vdso = vdso;
-	object->dev_major = map->dev_major;
-	object->dev_minor = map->dev_minor;
-	object->inode = map->inode;
-	set_extent(object);
-	make_code(process, object);
-	*ARRAY_ADD(process->objects, process->nr_objects) = object;
-	return NULL;
+	for (ssize_t i = 0; i + 1 < got / 8 && pairs[i]; i += 2)
+		if (pairs[i] == AT_ENTRY)
+			process->entry = pairs[i + 1];
 }
 
 static void note_unreadable(struct process *process, const struct map *map, struct err *err)
@@ -358,6 +171,30 @@ static void drop_unmapped(struct process *process)
 	process->nr_objects = nr;
 }
 
+static bool is_object(const struct map *map)
+{
+	return map->exec && (map->inode || !strcmp(map->path, "[vdso]"));
+}
+
+static bool is_entry(const struct process *process, const struct map *map)
+{
+	return process->entry >= map->start && process->entry < map->end;
+}
+
+static void add_object(struct process *process, struct map *map)
+{
+	struct object *object;
+	struct err *err = object_open(process, map, &object);
+
+	map->tried = true;
+	if (err) {
+		note_unreadable(process, map, err);
+		return;
+	}
+	*ARRAY_ADD(process->objects, process->nr_objects) = object;
+	qsort(process->objects, process->nr_objects, sizeof(*process->objects), by_address);
+}
+
 struct err *process_refresh(struct process *process)
 {
 	struct maps maps;
@@ -373,14 +210,10 @@ struct err *process_refresh(struct process *process)
 	for (size_t i = 0; i < maps.nr; i++) {
 		const struct map *map = &maps.map[i];
 
-		if (!map->exec || (!map->inode && strcmp(map->path, "[vdso]")) ||
-		    has_object(process, map))
+		if (!is_object(map) || has_object(process, map))
 			continue;
-		if ((err = add_object(process, map)))
-			note_unreadable(process, map, err);
-		else
-			qsort(process->objects, process->nr_objects,
-			      sizeof(*process->objects), by_address);
+		if (!process->is_lazy || is_entry(process, map))
+			add_object(process, &process->maps.map[i]);
 	}
 	return NULL;
 }
@@ -430,12 +263,13 @@ static struct err *load(struct process *process)
 	return NULL;
 }
 
-struct err *process_open(pid_t pid, struct process **result)
+static struct err *open_process(pid_t pid, bool is_lazy, struct process **result)
 {
 	struct process *process = mem_alloc(sizeof(*process));
 	struct err *err;
 
 	process->pid = pid;
+	process->is_lazy = is_lazy;
 	process->mem_fd = -1;
 	err = load(process);
 	if (err)
@@ -443,6 +277,16 @@ struct err *process_open(pid_t pid, struct process **result)
 	else
 		*result = process;
 	return err;
+}
+
+struct err *process_open(pid_t pid, struct process **result)
+{
+	return open_process(pid, false, result);
+}
+
+struct err *process_open_lazily(pid_t pid, struct process **result)
+{
+	return open_process(pid, true, result);
 }
 
 void process_close(struct process *process)
@@ -481,9 +325,23 @@ const struct object *process_find_build_id(const struct process *process,
 	return NULL;
 }
 
+/* An object that a lazy process has not opened yet; NULL if there is none. */
+static const struct object *open_at(struct process *process, uint64_t addr)
+{
+	struct map *map = (struct map *)(uintptr_t)maps_find(&process->maps, addr);
+
+	if (!map || map->tried || !is_object(map))
+		return NULL;
+	add_object(process, map);
+	return process_object_at(process, addr);
+}
+
 const struct unwind_code *process_code_at(const struct process *process, uint64_t addr)
 {
 	const struct object *object = process_object_at(process, addr);
+
+	if (!object && process->is_lazy)
+		object = open_at((struct process *)(uintptr_t)process, addr);
 
 	for (size_t i = 0; object && i < object->nr_code; i++)
 		if (addr >= object->code[i].start && addr < object->code[i].end)

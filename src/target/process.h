@@ -16,23 +16,9 @@
 
 #include "arch.h"
 #include "err.h"
-#include "image.h"
 #include "maps.h"
+#include "object.h"
 #include "walk.h"
-
-struct object {
-	char *path;           /* as the kernel shows it; for people */
-	char *name;           /* the last part of path, without " (deleted)" */
-	uint64_t start, end;  /* addresses: from its first to its last mapping */
-	uint64_t bias;
-	unsigned dev_major, dev_minor;
-	uint64_t inode;
-	struct image *image;
-	bool is_vdso, is_program;
-	struct unwind_code *code; /* one for each executable segment */
-	size_t nr_code;
-	/* Words of GOT slots etc. are read from the target when asked for. */
-};
 
 struct process {
 	pid_t pid;
@@ -45,6 +31,7 @@ struct process {
 	struct maps maps;
 	struct object **objects; /* in order of address */
 	size_t nr_objects;
+	bool is_lazy;         /* objects are opened when an address in them is asked for */
 	/* Files with code that could not be read, for the messages. */
 	char *unreadable;
 };
@@ -54,6 +41,12 @@ struct process {
  * Errors: gone, not-permitted, kernel-thread, foreign-architecture, 32-bit.
  */
 struct err *process_open(pid_t pid, struct process **process)
+	__attribute__((warn_unused_result));
+/*
+ * The same for who only walks stacks: objects are opened by process_code_at(), so
+ * that the cost is that of the few that are on the stacks.
+ */
+struct err *process_open_lazily(pid_t pid, struct process **process)
 	__attribute__((warn_unused_result));
 void process_close(struct process *process);
 void process_closep(struct process **process);

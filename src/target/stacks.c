@@ -9,36 +9,113 @@
 #include "mem.h"
 
 enum {
-	CHUNK = 64 << 10,   /* most stacks are shorter; the rest is read as needed */
-	FIRST = 16 << 10,
-	START_BELOW = 256,  /* _start's own frame lies so far below the start stack, */
-	START_ABOVE = 16,   /* or above it: it takes argc off */
+	WINDOW = 256 << 10, /* the most of a stack that is read at once */
+	FIRST = 12 << 10,   /* what is read of the first stack; most use less */
+	SPARE = 512,        /* and of the next, beyond what the last one used */
+	START_ABOVE = 16,   /* _start takes argc off, before it aligns the stack */
 	MAX_ANCHOR = 1 << 20,
 	MAX_EH_FRAME = 16 << 20,
 };
 
+/* The mapping of a stack; one that is newer than what is known is looked for. */
+static const struct map *find_stack(struct stacks *stacks, uint64_t sp)
+{
+	const struct map *map = maps_find(&stacks->process->maps, sp);
+
+	if (!map)
+		map = maps_find(&stacks->fresh, sp);
+	if (map || stacks->is_fresh)
+		return map;
+	maps_done(&stacks->fresh);
+	err_free(maps_read(stacks->process->pid, &stacks->fresh));
+	stacks->is_fresh = true;
+	return maps_find(&stacks->fresh, sp);
+}
+
+static bool in_window(const struct unwinder *u, uint64_t addr, size_t size)
+{
+	uint64_t in = addr - u->window_addr;
+
+	return in < u->window_size && size <= u->window_size - in;
+}
+
+/* Reads the window at addr; it stays empty if not all of size is there. */
+static void read_window(struct stacks *stacks, uint64_t addr, size_t size)
+{
+	struct unwinder *u = &stacks->unwinder;
+
+	if (size > stacks->window_cap) {
+		stacks->window = mem_resize(stacks->window, size);
+		stacks->window_cap = size;
+	}
+	u->window = stacks->window;
+	u->window_addr = addr;
+	u->window_size = process_try_read(stacks->process, addr, stacks->window, size) ?
+			 size : 0;
+}
+
+/* A deeper stack than was thought: the window moves up to where the walk is. */
+static bool move_window(struct stacks *stacks, uint64_t addr)
+{
+	const struct unwinder *u = &stacks->unwinder;
+	const struct map *map = find_stack(stacks, addr);
+	uint64_t from = addr & ~UINT64_C(7);
+
+	if (!map || !u->window_size || addr < u->window_addr || find_stack(stacks,
+	    u->window_addr) != map || map->end - from < 8)
+		return false;
+	read_window(stacks, from, map->end - from < WINDOW ? map->end - from : WINDOW);
+	return u->window_size != 0;
+}
+
 static bool read_stack(void *arg, uint64_t addr, void *to, size_t size)
 {
-	const struct stacks *stacks = arg;
-	uint64_t in = addr - stacks->chunk_addr;
+	struct stacks *stacks = arg;
+	const struct unwinder *u = &stacks->unwinder;
 
-	if (addr >= stacks->chunk_addr && in < stacks->chunk_size &&
-	    size <= stacks->chunk_size - in) {
-		memcpy(to, stacks->chunk + in, size);
+	if (in_window(u, addr, size) ||
+	    (move_window(stacks, addr) && in_window(u, addr, size))) {
+		memcpy(to, u->window + (addr - u->window_addr), size);
 		return true;
 	}
 	return process_try_read(stacks->process, addr, to, size);
 }
 
-static const struct unwind_code *find_code(void *arg, uint64_t addr)
+static const struct unwind_code *find_code(void *arg, uint64_t addr, enum unwind_reason *why)
 {
 	const struct stacks *stacks = arg;
+	const struct unwind_code *code;
+	const struct map *map;
 
 	for (size_t i = 0; i < stacks->nr_patch_code; i++)
 		if (addr >= stacks->patch_code[i]->start &&
 		    addr < stacks->patch_code[i]->end)
 			return stacks->patch_code[i];
-	return process_code_at(stacks->process, addr);
+	code = process_code_at(stacks->process, addr);
+	*why = UNWIND_NO_CODE;
+	if (code)
+		return code;
+	map = maps_find(&stacks->process->maps, addr);
+	/* kernel/events/uprobes.c: return addresses lead there, the real ones are lost */
+	if (map && !strcmp(map->path, "[uprobes]"))
+		*why = UNWIND_UPROBE;
+	return NULL;
+}
+
+static uint64_t stack_end(void *arg, uint64_t sp)
+{
+	const struct map *map = find_stack(arg, sp);
+
+	/* sp at the very end: nothing is on the stack, or it has none. */
+	return map ? map->end : sp;
+}
+
+static bool is_constant(void *arg, uint64_t addr)
+{
+	const struct stacks *stacks = arg;
+	const struct map *map = maps_find(&stacks->process->maps, addr);
+
+	return map && !map->write;
 }
 
 /*
@@ -48,10 +125,10 @@ static const struct unwind_code *find_code(void *arg, uint64_t addr)
 static bool is_thread_end(struct stacks *stacks, const struct unwind_frame *last)
 {
 	const struct maps *maps = &stacks->process->maps;
-	uint64_t distance = stacks->tp - last->sp;
+	uint64_t distance = stacks->unwinder.tp - last->sp;
 
-	if (maps_find(maps, stacks->tp - 1) != maps_find(maps, last->sp) ||
-	    stacks->tp <= last->sp || distance > MAX_ANCHOR)
+	if (maps_find(maps, stacks->unwinder.tp - 1) != maps_find(maps, last->sp) ||
+	    stacks->unwinder.tp <= last->sp || distance > MAX_ANCHOR)
 		/* Not a thread of the C library's making: a stack of its own. */
 		return maps_find(maps, last->sp - 1) != NULL;
 	if (!stacks->has_anchor) {
@@ -61,6 +138,22 @@ static bool is_thread_end(struct stacks *stacks, const struct unwind_frame *last
 	return distance == stacks->anchor;
 }
 
+/*
+ * _start is entered with the kernel's stack pointer, and what it calls is called
+ * from so far below it as the C library's few instructions take it.
+ */
+static bool is_start(const struct process *process, const struct unwind_frame *last)
+{
+	uint64_t start = process->start_stack;
+	uint64_t below = process->arch->unwind->start_below;
+
+	if (!start)
+		return true;
+	if (last->is_call)
+		return last->sp <= start && start - last->sp <= below;
+	return last->sp <= start + START_ABOVE && last->sp + below >= start;
+}
+
 static bool is_end(void *arg, const struct unwind_frame *last)
 {
 	struct stacks *stacks = arg;
@@ -68,8 +161,7 @@ static bool is_end(void *arg, const struct unwind_frame *last)
 	uint64_t start = process->start_stack;
 
 	if (process->entry >= last->start && process->entry < last->end)
-		return !start || (last->sp <= start + START_ABOVE &&
-				  last->sp + START_BELOW >= start);
+		return is_start(process, last);
 	/* The first thread's stack ends nowhere else. */
 	if (start && maps_find(&process->maps, start) == maps_find(&process->maps, last->sp))
 		return false;
@@ -142,7 +234,7 @@ static struct err *add_patch(struct stacks *stacks, const struct record_patch *p
 	stubs->name = patch->name;
 	stubs->start = patch->islands.start;
 	stubs->end = patch->islands.start + patch->islands.size;
-	stubs->is_island = true;
+	stubs->refuse = UNWIND_ISLAND;
 	return NULL;
 }
 
@@ -152,10 +244,11 @@ struct err *stacks_init(struct stacks *stacks, const struct process *process,
 	struct err *err = NULL;
 
 	*stacks = (struct stacks){ .process = process };
-	stacks->chunk = mem_alloc(CHUNK);
+	stacks->used = FIRST - SPARE;
 	stacks->unwinder = (struct unwinder){
 		.arch = process->arch, .arg = stacks, .read = read_stack,
-		.find_code = find_code, .is_end = is_end,
+		.find_code = find_code, .is_end = is_end, .stack_end = stack_end,
+		.is_constant = is_constant,
 		.cache = unwind_cache_new() };
 	for (size_t i = 0; i < record->nr_patches && !err; i++)
 		/* Nothing leads there then, and it may not be mapped. */
@@ -172,35 +265,71 @@ void stacks_done(struct stacks *stacks)
 	for (size_t i = 0; i < stacks->nr_patch_code; i++)
 		code_free(stacks->patch_code[i]);
 	free(stacks->patch_code);
-	free(stacks->chunk);
+	free(stacks->window);
 	unwind_cache_free(stacks->unwinder.cache);
+	maps_done(&stacks->fresh);
 	*stacks = (struct stacks){ 0 };
 }
 
-/* The used part of the stack in one read; a stack without a mapping is empty. */
-static void read_chunk(struct stacks *stacks, uint64_t sp)
+/*
+ * The used part of the stack in one read: as much as the last one had, for the
+ * threads of a process are alike.  A stack without a mapping is empty.
+ */
+static void prepare(struct stacks *stacks, const struct regs *regs)
 {
-	const struct map *map = maps_find(&stacks->process->maps, sp);
-	size_t size = FIRST;
+	const struct arch *arch = stacks->process->arch;
+	uint64_t sp = regs_sp(arch, regs) & ~UINT64_C(7);
+	const struct map *map;
+	size_t size = stacks->used + SPARE;
 
-	stacks->chunk_addr = sp & ~UINT64_C(7);
-	stacks->chunk_size = 0;
-	if (!map)
-		return;
-	if (map->end - stacks->chunk_addr < size)
-		size = map->end - stacks->chunk_addr;
-	if (process_try_read(stacks->process, stacks->chunk_addr, stacks->chunk, size))
-		stacks->chunk_size = size;
+	stacks->is_fresh = false;
+	stacks->unwinder.tp = regs_get(arch, regs, arch->tp_off);
+	stacks->unwinder.window_size = 0;
+	map = find_stack(stacks, sp);
+	if (map)
+		read_window(stacks, sp, map->end - sp < size ? map->end - sp : size);
+}
+
+struct noting {
+	unwind_consume *consume;
+	void *arg;
+	uint64_t sp;
+};
+
+/* The plain functions are called through this one, which sees where it ends. */
+static bool note_sp(void *arg, const struct unwind_frame *frame)
+{
+	struct noting *noting = arg;
+
+	noting->sp = frame->sp;
+	return noting->consume(noting->arg, frame);
+}
+
+static void note_used(struct stacks *stacks, const struct regs *regs, uint64_t last)
+{
+	uint64_t used = last - regs_sp(stacks->process->arch, regs);
+
+	if (used < WINDOW - SPARE)
+		stacks->used = used;
 }
 
 enum unwind_reason stacks_walk(struct stacks *stacks, const struct regs *regs,
 			       unwind_consume *consume, void *arg)
 {
-	const struct arch *arch = stacks->process->arch;
+	struct noting noting = { consume, arg, 0 };
+	enum unwind_reason reason;
 
-	stacks->tp = regs_get(arch, regs, arch->tp_off);
-	read_chunk(stacks, regs_sp(arch, regs));
-	return unwind_walk(&stacks->unwinder, regs, consume, arg);
+	prepare(stacks, regs);
+	reason = unwind_walk(&stacks->unwinder, regs, note_sp, &noting);
+	note_used(stacks, regs, noting.sp);
+	return reason;
+}
+
+enum unwind_reason stacks_walk_plain(struct stacks *stacks, const struct regs *regs,
+				     unwind_consume *consume, void *arg)
+{
+	prepare(stacks, regs);
+	return unwind_walk_plain(&stacks->unwinder, regs, consume, arg);
 }
 
 static const struct symbol *best_symbol(const struct symtab *tab, uint64_t vaddr,
@@ -228,6 +357,7 @@ const char *stacks_symbol(const struct unwind_frame *frame, uint64_t *off)
 
 	if (!object || code->bytes == patch_bytes)
 		return NULL;
+	object_load_symbols(object);
 	sym = best_symbol(&object->image->symtab, frame->lookup - code->bias, NULL);
 	sym = best_symbol(&object->image->dynsym, frame->lookup - code->bias, sym);
 	if (!sym)

@@ -18,14 +18,15 @@ struct stacks {
 	struct unwind_code **patch_code;
 	size_t nr_patch_code;
 	/* the used part of the stack that is walked now, read at once */
-	uint8_t *chunk;
-	uint64_t chunk_addr;
-	size_t chunk_size;
+	uint8_t *window;
+	size_t window_cap;
+	size_t used;       /* bytes of stack that the last walk went over */
+	bool is_fresh;     /* fresh has been read in this walk */
+	struct maps fresh; /* read again when a stack is not in the process's */
 	/* the first thread's distance from the end of its stack to its thread
 	 * pointer: the C library puts all at the same */
 	uint64_t anchor;
 	bool has_anchor;
-	uint64_t tp; /* thread pointer of the thread that is walked now */
 };
 
 struct err *stacks_init(struct stacks *stacks, const struct process *process,
@@ -36,6 +37,9 @@ void stacks_done(struct stacks *stacks);
 /* regs: of a stopped thread of the process. As unwind_walk(). */
 enum unwind_reason stacks_walk(struct stacks *stacks, const struct regs *regs,
 			       unwind_consume *consume, void *arg);
+/* As unwind_walk_plain(). */
+enum unwind_reason stacks_walk_plain(struct stacks *stacks, const struct regs *regs,
+				     unwind_consume *consume, void *arg);
 
 /*
  * The name of the function that a frame is in, with *off into it: from the

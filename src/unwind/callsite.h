@@ -3,21 +3,33 @@
  * Can the call in front of a return address have led to the function whose
  * frame lies above it?
  *
- * A direct call names its target.  The callee is that function, or one that it
+ * A direct call names its target; one through a constant slot, a register that
+ * functions give back, or a word of the caller's own frame can be evaluated from
+ * what the walk knows of the caller.  The callee is the target, or one that it
  * reaches by direct jumps (tail calls, .cold parts), or what the slot of a PLT
- * stub holds.  Where a step on that way is an indirect jump or code without
- * CFI, the answer is unknown, and so it is for indirect calls.
+ * stub holds.  Where a step on that way cannot be seen, the answer is unknown.
  */
 #ifndef STITCH_UNWIND_CALLSITE_H
 #define STITCH_UNWIND_CALLSITE_H
 
-#include "walk.h"
+#include "rows.h"
 
 enum callsite { CALLSITE_UNKNOWN, CALLSITE_YES, CALLSITE_NO };
 
-/* ra: a return address in code; the callee by its range of addresses. */
+/* The caller's frame: its site and what is known of its registers. */
+struct caller {
+	struct unwind_cache *cache;
+	struct site *site;
+	uint64_t pc, sp;
+	const uint64_t *cols, *known;
+};
+
+/*
+ * The callee by its range of addresses.  *stays is true if the answer is the same
+ * whenever this call is on a stack: it does not depend on registers or memory.
+ */
 enum callsite callsite_reaches(const struct unwinder *unwinder,
-			       const struct unwind_code *code, uint64_t ra,
-			       uint64_t callee_start, uint64_t callee_end);
+			       const struct caller *caller, uint64_t callee_start,
+			       uint64_t callee_end, bool *stays);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cfi.h"
 
 #include <dwarf.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -10,35 +11,47 @@ enum { MAX_REMEMBERED = 16 };
 
 #define BAD(...) err_new(ERR_FAILED, "bad-cfi", __VA_ARGS__)
 
+/* A row while it is made. */
+struct draft {
+	bool cfa_is_expr, ra_signed;
+	uint64_t cfa_reg;
+	int64_t cfa_off;
+	struct cfi_expr cfa_expr;
+	unsigned nr_rules;
+	struct cfi_rule rules[CFI_MAX_RULES];
+};
+
 struct program {
-	struct cfi_row *row;
-	struct cfi_row initial; /* after the CIE: what DW_CFA_restore goes back to */
-	struct cfi_row remembered[MAX_REMEMBERED];
-	unsigned nr_remembered;
+	const struct arch *arch;
 	const struct eh_cie *cie;
-	uint64_t loc, stop;     /* loc > stop ends it */
-	bool in_cie;
-	bool bad;
-	unsigned nr_cols;
+	uint64_t loc, end;      /* the row holds from loc on; the function's end */
+	cfi_emit *emit;
+	void *arg;
+	unsigned nr_rows;
+	bool in_cie, bad;
+	unsigned nr_remembered;
+	struct draft now;
+	struct draft initial;   /* after the CIE: what DW_CFA_restore goes back to */
+	struct draft remembered[MAX_REMEMBERED];
 };
 
 static struct cfi_rule *rule_slot(struct program *p, uint64_t col)
 {
-	static struct cfi_rule sink;
-	struct cfi_row *row = p->row;
+	static _Thread_local struct cfi_rule sink;
+	struct draft *row = &p->now;
 
 	for (unsigned i = 0; i < row->nr_rules; i++)
 		if (row->rules[i].col == col)
-			return &row->rules[i].rule;
+			return &row->rules[i];
 	/* Vector and other columns that no walk asks for need no room. */
-	if (col >= p->nr_cols)
+	if (col >= p->arch->nr_cols)
 		return &sink;
-	if (row->nr_rules == ARRAY_SIZE(row->rules)) {
+	if (row->nr_rules == CFI_MAX_RULES) {
 		p->bad = true;
 		return &sink;
 	}
-	row->rules[row->nr_rules].col = (uint16_t)col;
-	return &row->rules[row->nr_rules++].rule;
+	row->rules[row->nr_rules] = (struct cfi_rule){ .col = (uint8_t)col };
+	return &row->rules[row->nr_rules++];
 }
 
 /* A factored offset; absurd ones wrap, and no frame will be found there. */
@@ -49,7 +62,11 @@ static int64_t scaled(const struct program *p, uint64_t factored)
 
 static void set_rule(struct program *p, uint64_t col, enum cfi_how how, int64_t off)
 {
-	*rule_slot(p, col) = (struct cfi_rule){ .how = how, .off = off };
+	struct cfi_rule *rule = rule_slot(p, col);
+
+	rule->how = (uint8_t)how;
+	rule->expr_size = 0;
+	rule->off = off;
 }
 
 static struct cfi_expr take_expr(struct cursor *c)
@@ -62,16 +79,20 @@ static struct cfi_expr take_expr(struct cursor *c)
 
 static void set_expr(struct program *p, struct cursor *c, enum cfi_how how)
 {
-	uint64_t col = cursor_uleb(c);
+	struct cfi_rule *rule = rule_slot(p, cursor_uleb(c));
+	struct cfi_expr expr = take_expr(c);
 
-	*rule_slot(p, col) = (struct cfi_rule){ .how = how, .expr = take_expr(c) };
+	rule->how = (uint8_t)how;
+	rule->expr_size = (uint32_t)expr.size;
+	rule->expr = expr.ops;
+	p->bad |= expr.size > UINT16_MAX;
 }
 
 static void restore(struct program *p, uint64_t col)
 {
 	for (unsigned i = 0; i < p->initial.nr_rules; i++)
 		if (p->initial.rules[i].col == col) {
-			*rule_slot(p, col) = p->initial.rules[i].rule;
+			*rule_slot(p, col) = p->initial.rules[i];
 			return;
 		}
 	set_rule(p, col, CFI_SAME, 0);
@@ -82,28 +103,85 @@ static void remember(struct program *p)
 	if (p->nr_remembered == MAX_REMEMBERED)
 		p->bad = true;
 	else
-		p->remembered[p->nr_remembered++] = *p->row;
+		p->remembered[p->nr_remembered++] = p->now;
 }
 
 static void recall(struct program *p)
 {
 	if (p->nr_remembered)
-		*p->row = p->remembered[--p->nr_remembered];
+		p->now = p->remembered[--p->nr_remembered];
 	else
 		p->bad = true;
 }
 
 static void set_cfa(struct program *p, uint64_t reg, int64_t off)
 {
-	p->row->cfa_is_expr = false;
-	p->row->cfa_reg = (unsigned)reg;
-	p->row->cfa_off = off;
+	p->now.cfa_is_expr = false;
+	p->now.cfa_reg = reg;
+	p->now.cfa_off = off;
+	p->bad |= reg >= p->arch->nr_cols;
+}
+
+static int by_column(const void *a, const void *b)
+{
+	return ((const struct cfi_rule *)a)->col - ((const struct cfi_rule *)b)->col;
+}
+
+/* The draft as a row: in one form only, so that equal ones have equal bytes. */
+static void finish(const struct program *p, struct cfi_row *row)
+{
+	const struct draft *draft = &p->now;
+
+	memset(row, 0, sizeof(*row));
+	row->ra_col = (uint8_t)p->cie->ra_col;
+	row->is_signal = p->cie->is_signal;
+	row->ra_signed = draft->ra_signed;
+	row->is_plain = !draft->cfa_is_expr;
+	if (draft->cfa_is_expr) {
+		row->cfa_expr = draft->cfa_expr;
+	} else {
+		row->cfa_col = (uint8_t)draft->cfa_reg;
+		row->cfa_off = draft->cfa_off;
+	}
+	for (unsigned i = 0; i < draft->nr_rules; i++) {
+		const struct cfi_rule *rule = &draft->rules[i];
+
+		if (rule->how == CFI_SAME)
+			continue;
+		row->is_plain &= rule->how == CFI_OFFSET;
+		row->has_sp |= rule->col == p->arch->sp_col;
+		row->ra_undefined |= rule->how == CFI_UNDEFINED && rule->col == row->ra_col;
+		row->rules[row->nr_rules++] = *rule;
+	}
+	qsort(row->rules, row->nr_rules, sizeof(row->rules[0]), by_column);
+}
+
+static void emit_row(struct program *p, uint64_t end)
+{
+	union {
+		struct cfi_row row;
+		uint8_t room[sizeof(struct cfi_row) + CFI_MAX_RULES * sizeof(struct cfi_rule)];
+	} u;
+
+	if (end <= p->loc)
+		return;
+	if (p->nr_rows++ == CFI_MAX_ROWS) {
+		p->bad = true;
+		return;
+	}
+	finish(p, &u.row);
+	p->emit(p->arg, p->loc, end, &u.row);
 }
 
 static void advance(struct program *p, uint64_t delta)
 {
-	p->loc += delta * p->cie->code_align;
-	p->bad |= p->in_cie;
+	uint64_t to = p->loc + delta * p->cie->code_align;
+
+	p->bad |= p->in_cie || to < p->loc;
+	if (p->bad)
+		return;
+	emit_row(p, to < p->end ? to : p->end);
+	p->loc = to;
 }
 
 /* The instructions whose operand is in the low six bits of the opcode. */
@@ -140,17 +218,17 @@ static void run_cfa(struct program *p, struct cursor *c, uint8_t op)
 		set_cfa(p, reg, scaled(p, (uint64_t)cursor_sleb(c)));
 		break;
 	case DW_CFA_def_cfa_register:
-		set_cfa(p, cursor_uleb(c), p->row->cfa_off);
+		set_cfa(p, cursor_uleb(c), p->now.cfa_off);
 		break;
 	case DW_CFA_def_cfa_offset:
-		set_cfa(p, p->row->cfa_reg, (int64_t)cursor_uleb(c));
+		set_cfa(p, p->now.cfa_reg, (int64_t)cursor_uleb(c));
 		break;
 	case DW_CFA_def_cfa_offset_sf:
-		set_cfa(p, p->row->cfa_reg, scaled(p, (uint64_t)cursor_sleb(c)));
+		set_cfa(p, p->now.cfa_reg, scaled(p, (uint64_t)cursor_sleb(c)));
 		break;
 	case DW_CFA_def_cfa_expression:
-		p->row->cfa_is_expr = true;
-		p->row->cfa_expr = take_expr(c);
+		p->now.cfa_is_expr = true;
+		p->now.cfa_expr = take_expr(c);
 		break;
 	default:
 		p->bad = true;
@@ -230,7 +308,7 @@ static void run_one(struct program *p, struct cursor *c)
 		cursor_uleb(c);
 		break;
 	case DW_CFA_GNU_window_save: /* on arm64: DW_CFA_AARCH64_negate_ra_state */
-		p->row->ra_signed = !p->row->ra_signed;
+		p->now.ra_signed = !p->now.ra_signed;
 		break;
 	default:
 		run_rule(p, c, op);
@@ -241,41 +319,41 @@ static bool run(struct program *p, const uint8_t *insns, size_t size, bool big_e
 {
 	struct cursor c = cursor_make(insns, size, big_endian);
 
-	while (cursor_left(&c) && !c.bad && !p->bad && p->loc <= p->stop)
+	while (cursor_left(&c) && !c.bad && !p->bad && p->loc < p->end)
 		run_one(p, &c);
 	return !c.bad && !p->bad;
 }
 
-struct err *cfi_row_at(const struct arch *arch, const struct eh_section *eh,
-		       const struct eh_fde *fde, uint64_t vaddr, struct cfi_row *row)
+struct err *cfi_rows(const struct arch *arch, const struct eh_section *eh,
+		     const struct eh_fde *fde, cfi_emit *emit, void *arg)
 {
-	/* An advance to exactly vaddr counts: its rules hold from there on. */
-	struct program p = { .row = row, .cie = &fde->cie, .loc = fde->pc_begin,
-			     .stop = vaddr, .in_cie = true,
-			     .nr_cols = arch->nr_cols };
+	struct program p; /* large, and only its beginning need be set */
 
-	memset(row, 0, sizeof(*row));
-	row->is_signal = fde->cie.is_signal;
-	row->ra_col = fde->cie.ra_col;
-	row->fde_start = fde->pc_begin;
-	row->fde_end = fde->pc_begin + fde->pc_size;
-	if (row->ra_col >= arch->nr_cols || row->ra_col != arch->ra_col)
-		return BAD("return address in column %u", row->ra_col);
+	memset(&p, 0, offsetof(struct program, now));
+	memset(&p.now, 0, offsetof(struct draft, rules));
+	p.arch = arch;
+	p.cie = &fde->cie;
+	p.loc = fde->pc_begin;
+	p.end = fde->pc_begin + fde->pc_size;
+	p.emit = emit;
+	p.arg = arg;
+	p.in_cie = true;
+	if (fde->cie.ra_col >= arch->nr_cols || arch->nr_cols > ARCH_COLS_MAX)
+		return BAD("return address in column %u", fde->cie.ra_col);
 	if (!run(&p, fde->cie.insns, fde->cie.insns_size, eh->big_endian))
 		return BAD("CIE at %#zx cannot be understood", fde->cie_off);
-	p.initial = *row;
+	p.initial = p.now;
 	p.in_cie = false;
 	if (!run(&p, fde->insns, fde->insns_size, eh->big_endian))
 		return BAD("FDE at %#zx cannot be understood", fde->off);
+	emit_row(&p, p.end);
 	return NULL;
 }
 
 const struct cfi_rule *cfi_rule_of(const struct cfi_row *row, unsigned col)
 {
-	static const struct cfi_rule same = { .how = CFI_SAME };
-
 	for (unsigned i = 0; i < row->nr_rules; i++)
 		if (row->rules[i].col == col)
-			return &row->rules[i].rule;
-	return &same;
+			return &row->rules[i];
+	return NULL;
 }

@@ -33,40 +33,63 @@ struct cfi_expr {
 };
 
 struct cfi_rule {
-	enum cfi_how how;
-	int64_t off;
-	struct cfi_expr expr;
+	uint8_t col;
+	uint8_t how;        /* enum cfi_how */
+	uint16_t zero;
+	uint32_t expr_size;
+	union {
+		int64_t off;
+		const uint8_t *expr;
+	};
 };
 
+/* One template: the same for every place whose rules are the same. */
 struct cfi_row {
-	bool cfa_is_expr;
-	unsigned cfa_reg;
+	uint8_t cfa_col;    /* unless cfa_expr is there */
+	uint8_t ra_col;
+	bool is_signal;
+	bool ra_signed;     /* DW_CFA_AARCH64_negate_ra_state is on */
+	bool ra_undefined;  /* there is no caller */
+	bool is_plain;      /* every rule is CFI_OFFSET, and the CFA no expression */
+	bool has_sp;        /* there is a rule for the stack pointer */
+	uint16_t nr_rules;  /* CFI_SAME is left out */
 	int64_t cfa_off;
 	struct cfi_expr cfa_expr;
-	bool is_signal;
-	bool ra_signed;  /* DW_CFA_AARCH64_negate_ra_state is on */
-	unsigned ra_col;
-	uint64_t fde_start, fde_end; /* vaddrs: the function, as CFI knows it */
-	unsigned nr_rules;
-	struct {
-		uint16_t col;
-		struct cfi_rule rule;
-	} rules[32];
+	uint64_t columns[ARCH_MASK]; /* that have a rule */
+	struct cfi_rule rules[];
 };
 
-/* The row at vaddr, which fde must cover. */
-struct err *cfi_row_at(const struct arch *arch, const struct eh_section *eh,
-		       const struct eh_fde *fde, uint64_t vaddr, struct cfi_row *row)
+enum { CFI_MAX_RULES = 40, CFI_MAX_ROWS = 1 << 16 };
+
+static inline size_t cfi_row_size(const struct cfi_row *row)
+{
+	return sizeof(*row) + row->nr_rules * sizeof(row->rules[0]);
+}
+
+/* Takes a row that holds from vaddr start up to end; row is the caller's. */
+typedef void cfi_emit(void *arg, uint64_t start, uint64_t end, const struct cfi_row *row);
+
+/*
+ * Gives every row of a function, in order.  "bad-cfi" for what is not known, or
+ * more than CFI_MAX_ROWS of them; rows that were given before are good.
+ */
+struct err *cfi_rows(const struct arch *arch, const struct eh_section *eh,
+		     const struct eh_fde *fde, cfi_emit *emit, void *arg)
 	__attribute__((warn_unused_result));
-/* The rule of a column; CFI_SAME if the row has none. */
+/* The rule of a column, NULL if it has none: CFI_SAME. */
 const struct cfi_rule *cfi_rule_of(const struct cfi_row *row, unsigned col);
 
 /* Reads 8 bytes of the target; false if they cannot be read. */
 typedef bool cfi_read(void *arg, uint64_t addr, uint64_t *value);
 
+static inline bool cfi_known(const uint64_t *known, unsigned col)
+{
+	return known[col / 64] >> (col % 64) & 1;
+}
+
 struct cfi_machine {
 	const uint64_t *cols;  /* register values by DWARF column */
-	const bool *known;
+	const uint64_t *known; /* a bit for each */
 	unsigned nr_cols;
 	bool big_endian;
 	cfi_read *read;

@@ -66,7 +66,7 @@ static uint64_t binary(struct stack *s, uint8_t op, uint64_t a, uint64_t b)
 
 static uint64_t reg_value(const struct cfi_machine *m, struct stack *s, uint64_t col)
 {
-	if (col >= m->nr_cols || !m->known[col]) {
+	if (col >= m->nr_cols || !cfi_known(m->known, (unsigned)col)) {
 		s->bad = true;
 		return 0;
 	}

@@ -7,40 +7,77 @@
 #include "bytes.h"
 #include "callsite.h"
 #include "mem.h"
+#include "rows.h"
 
-enum {
-	MAX_FRAMES = 1 << 20,
-	CACHE_SLOTS = 2048, /* direct-mapped, a power of two */
-};
+enum { MAX_FRAMES = 1 << 20, MAX_STACKS = 8 };
 
-struct cached_row {
-	uint64_t addr; /* 0: empty; no code is ever at address 0 */
-	const struct unwind_code *code;
-	bool after_call;
-	struct cfi_row row;
-	/* the callee that was last found to be reached, or perhaps, from here */
-	uint64_t callee_start;
-};
-
-struct unwind_cache {
-	struct cached_row *slots[CACHE_SLOTS];
+/* A stack that the walk has left for good: what it used of it. */
+struct extent {
+	uint64_t low, high;
 };
 
 struct walk {
 	const struct unwinder *u;
+	const struct arch *arch;
+	struct unwind_cache *cache;
+	bool is_plain;
 	uint64_t cols[ARCH_COLS_MAX];
-	bool known[ARCH_COLS_MAX];
-	struct unwind_frame frame;
-	struct cached_row *now; /* in the cache or in scratch */
-	struct cached_row scratch;
+	uint64_t known[ARCH_MASK];
+	uint64_t before[ARCH_MASK]; /* known, before the last call took its share */
+	struct unwind_frame *frame, *callee; /* one of the two each */
+	struct unwind_frame frames[2];
+	struct site *site;
+	bool callee_in_place;       /* it is one of SWITCH_IN_PLACE */
+	uint64_t entered, limit;    /* where this stack was entered, and its mapping's end */
+	struct extent left[MAX_STACKS];
+	unsigned nr_left;
+	uint64_t shadow;
 };
+
+static bool load_slowly(const struct walk *w, uint64_t addr, uint64_t *value)
+{
+	uint8_t bytes[8];
+
+	if (!w->u->read(w->u->arg, addr, bytes, sizeof(bytes)))
+		return false;
+	*value = bytes_get8(bytes, w->arch->big_endian);
+	return true;
+}
+
+/* A word of the target: of the window where it is in it. */
+static inline bool load(const struct walk *w, uint64_t addr, uint64_t *value)
+{
+	uint64_t in = addr - w->u->window_addr;
+
+	if (__builtin_expect(in >= w->u->window_size || w->u->window_size - in < 8, 0))
+		return load_slowly(w, addr, value);
+	*value = bytes_get8(w->u->window + in, w->arch->big_endian);
+	return true;
+}
+
+static bool load_word(void *arg, uint64_t addr, uint64_t *value)
+{
+	return load(arg, addr, value);
+}
+
+static inline bool is_known(const struct walk *w, unsigned col)
+{
+	return cfi_known(w->known, col);
+}
+
+static inline void set_col(struct walk *w, unsigned col, uint64_t value)
+{
+	w->cols[col] = value;
+	w->known[col / 64] |= UINT64_C(1) << (col % 64);
+}
 
 const char *unwind_reason_name(enum unwind_reason reason)
 {
 	static const char *const names[] = {
 		"ok", "no-code", "no-cfi", "bad-cfi", "no-memory", "no-register",
-		"not-a-call", "not-callee", "not-growing", "odd-frame", "transition", "bad-end",
-		"too-deep", "island", "stopped",
+		"not-a-call", "not-callee", "not-growing", "left-stack", "entered-twice",
+		"disagrees", "shadow-stack", "odd-frame", "transition", "bad-end", "too-deep",
+		"uprobe", "island", "stopped",
 	};
 
 	return names[reason];
@@ -58,10 +95,15 @@ const char *unwind_reason_text(enum unwind_reason reason)
 		"the return address does not follow a call",
 		"the call before the return address leads to another function",
 		"the caller's frame is not above its callee's",
+		"the caller's frame is outside the stack",
+		"a stack that was left is entered again",
+		"the frame's link and its unwind information do not agree",
+		"the shadow stack does not agree",
 		"the return address is not kept in the frame",
 		"the thread is changing stacks (longjmp or an exception)",
 		"the trace does not end where a stack begins",
 		"the stack is deeper than can be believed",
+		"the kernel keeps the return address (a probe of perf or bpf)",
 		"the thread is in a patch's stub and will leave it soon",
 		"the walk was ended",
 	};
@@ -69,290 +111,475 @@ const char *unwind_reason_text(enum unwind_reason reason)
 	return texts[reason];
 }
 
-struct unwind_cache *unwind_cache_new(void)
+/* ---- what was called, and by whom ------------------------------------------- */
+
+/* Did the call in front of this frame's pc lead to the frame before? */
+static enum unwind_reason check_callee(struct walk *w)
 {
-	return mem_alloc(sizeof(struct unwind_cache));
-}
+	struct caller caller = { w->cache, w->site, w->frame->pc, w->frame->sp, w->cols,
+				 w->known };
+	const struct unwind_frame *callee = w->callee;
+	struct site *site = w->site;
+	enum callsite answer;
+	bool stays;
 
-void unwind_cache_free(struct unwind_cache *cache)
-{
-	for (unsigned i = 0; cache && i < CACHE_SLOTS; i++)
-		free(cache->slots[i]);
-	free(cache);
-}
-
-static unsigned slot_of(uint64_t addr)
-{
-	return (unsigned)((addr * UINT64_C(0x9e3779b97f4a7c15)) >> 40) % CACHE_SLOTS;
-}
-
-static bool is_after_call(const struct walk *w, const struct unwind_code *code, uint64_t pc)
-{
-	const struct arch *arch = w->u->arch;
-	size_t size = ARCH_INSN_MAX;
-
-	if (pc - code->start < size)
-		size = (size_t)(pc - code->start);
-	if (!size || pc > code->end)
-		return false;
-	const uint8_t *bytes = code->bytes(code, pc - size, size);
-
-	return bytes && arch->follows_call(bytes, size);
-}
-
-static enum unwind_reason compute_row(struct walk *w, struct cached_row *out)
-{
-	const struct unwind_code *code = w->u->find_code(w->u->arg, w->frame.lookup);
-	struct eh_fde fde;
-	struct err *err;
-	bool found = false;
-
-	if (!code)
-		return UNWIND_NO_CODE;
-	out->code = code;
-	if (code->is_island)
-		return UNWIND_ISLAND;
-	if (code->in_transition)
+	if (callee->is_signal || !callee->start)
+		return UNWIND_OK;
+	if (site->callee == callee->start && (site->callee_sure || !w->callee_in_place))
+		return UNWIND_OK;
+	answer = callsite_reaches(w->u, &caller, callee->start, callee->end, &stays);
+	if (answer == CALLSITE_NO)
+		return w->callee_in_place ? UNWIND_TRANSITION : UNWIND_NOT_CALLEE;
+	if (w->callee_in_place && answer != CALLSITE_YES)
 		return UNWIND_TRANSITION;
-	out->after_call = w->frame.is_call && is_after_call(w, code, w->frame.pc);
-	if (!code->eh.data)
-		return UNWIND_NO_CFI;
-	err = eh_find(&code->eh, w->frame.lookup - code->bias, &fde, &found);
-	if (!err && found)
-		err = cfi_row_at(w->u->arch, &code->eh, &fde,
-				 w->frame.lookup - code->bias, &out->row);
-	if (err) {
-		err_free(err);
-		return UNWIND_BAD_CFI;
+	/* What depends on registers or memory has to be asked again. */
+	if (stays) {
+		site->callee = callee->start;
+		site->callee_sure = answer == CALLSITE_YES;
 	}
-	return found ? UNWIND_OK : UNWIND_NO_CFI;
-}
-
-/* The row for this frame, from the cache or made new; fills the frame's code. */
-static enum unwind_reason find_row(struct walk *w)
-{
-	struct unwind_cache *cache = w->u->cache;
-	uint64_t key = w->frame.lookup << 1 | w->frame.is_call;
-	struct cached_row **slot = cache ? &cache->slots[slot_of(key)] : NULL;
-	struct cached_row *row = &w->scratch;
-	enum unwind_reason reason = UNWIND_OK;
-
-	if (slot && !*slot)
-		*slot = mem_alloc(sizeof(**slot));
-	if (slot)
-		row = *slot;
-	if (row->addr != key || !slot) {
-		row->code = NULL;
-		row->callee_start = 0;
-		reason = compute_row(w, row);
-		row->addr = reason ? 0 : key; /* a refusal is looked at again */
-	}
-	w->now = row;
-	w->frame.code = row->code;
-	if (reason)
-		return reason;
-	w->frame.start = row->row.fde_start + row->code->bias;
-	w->frame.end = row->row.fde_end + row->code->bias;
-	w->frame.is_signal = row->row.is_signal;
-	if (w->frame.is_call && !row->after_call && !row->row.is_signal)
-		return UNWIND_NOT_A_CALL;
-	return UNWIND_OK;
-}
-
-static bool read_word(void *arg, uint64_t addr, uint64_t *value)
-{
-	const struct walk *w = arg;
-	uint8_t bytes[8];
-
-	if (!w->u->read(w->u->arg, addr, bytes, sizeof(bytes)))
-		return false;
-	*value = bytes_get(bytes, 8, w->u->arch->big_endian);
-	return true;
-}
-
-static struct cfi_machine machine(struct walk *w)
-{
-	return (struct cfi_machine){ w->cols, w->known, w->u->arch->nr_cols,
-				     w->u->arch->big_endian, read_word, w };
-}
-
-static enum unwind_reason find_cfa(struct walk *w)
-{
-	const struct cfi_row *row = &w->now->row;
-	struct cfi_machine m = machine(w);
-
-	if (row->cfa_is_expr)
-		return cfi_eval(&row->cfa_expr, &m, false, 0, &w->frame.cfa) ?
-		       UNWIND_OK : UNWIND_NO_REGISTER;
-	if (row->cfa_reg >= w->u->arch->nr_cols || !w->known[row->cfa_reg])
-		return UNWIND_NO_REGISTER;
-	w->frame.cfa = w->cols[row->cfa_reg] + (uint64_t)row->cfa_off;
-	return UNWIND_OK;
-}
-
-static enum unwind_reason apply_rule(struct walk *w, const struct cfi_rule *rule,
-				     const uint64_t *old, uint64_t *value, bool *known)
-{
-	struct cfi_machine m = machine(w);
-	uint64_t at = w->frame.cfa + (uint64_t)rule->off;
-
-	m.cols = old;
-	*known = true;
-	switch (rule->how) {
-	case CFI_SAME:
-		return UNWIND_OK;
-	case CFI_UNDEFINED:
-		*known = false;
-		return UNWIND_OK;
-	case CFI_VAL_OFFSET:
-		*value = at;
-		return UNWIND_OK;
-	case CFI_REGISTER:
-		if ((uint64_t)rule->off >= w->u->arch->nr_cols || !w->known[rule->off])
-			return UNWIND_NO_REGISTER;
-		*value = old[rule->off];
-		return UNWIND_OK;
-	case CFI_EXPR:
-		if (!cfi_eval(&rule->expr, &m, true, w->frame.cfa, &at))
-			return UNWIND_NO_REGISTER;
-		return read_word(w, at, value) ? UNWIND_OK : UNWIND_NO_MEMORY;
-	case CFI_VAL_EXPR:
-		return cfi_eval(&rule->expr, &m, true, w->frame.cfa, value) ?
-		       UNWIND_OK : UNWIND_NO_REGISTER;
-	case CFI_OFFSET:
-	default:
-		return read_word(w, at, value) ? UNWIND_OK : UNWIND_NO_MEMORY;
-	}
-}
-
-/* Makes the registers those of the caller. */
-static enum unwind_reason unwind_registers(struct walk *w)
-{
-	const struct cfi_row *row = &w->now->row;
-	unsigned sp = w->u->arch->sp_col;
-	uint64_t old[ARCH_COLS_MAX];
-	bool known[ARCH_COLS_MAX];
-
-	memcpy(old, w->cols, w->u->arch->nr_cols * sizeof(*old));
-	memcpy(known, w->known, w->u->arch->nr_cols * sizeof(*known));
-	for (unsigned i = 0; i < row->nr_rules; i++) {
-		unsigned col = row->rules[i].col;
-		enum unwind_reason reason;
-
-		if (row->rules[i].rule.how == CFI_SAME)
-			continue;
-		reason = apply_rule(w, &row->rules[i].rule, old, &w->cols[col],
-				    &known[col]);
-		if (reason)
-			return reason;
-	}
-	if (cfi_rule_of(row, sp)->how == CFI_SAME) {
-		w->cols[sp] = w->frame.cfa; /* what the CFA is (DWARF 5, 6.4.1) */
-		known[sp] = true;
-	}
-	memcpy(w->known, known, w->u->arch->nr_cols * sizeof(*known));
 	return UNWIND_OK;
 }
 
 /*
- * Only a signal's trampoline gets its caller's registers from elsewhere than
- * the frame.  Code that keeps its return address in a register or behind an
- * expression is longjmp or its like on the way to another stack.
+ * A register that functions do not give back is known behind a call all the same
+ * if the callee, looked at instruction by instruction, leaves it alone: assembler
+ * code that keeps to rules of its own (libcrypto's CFA in rax).
  */
-static bool is_odd(const struct walk *w)
+static bool callee_keeps(const struct walk *w, unsigned col)
 {
-	const struct cfi_rule *ra = cfi_rule_of(&w->now->row, w->u->arch->ra_col);
+	const struct unwind_frame *callee = w->callee;
+	const struct unwind_code *code = callee->code;
+	uint64_t size = callee->end - callee->start, at;
+	const uint8_t *bytes;
+	struct insn insn;
 
-	return !w->now->row.is_signal && ra->how != CFI_OFFSET;
+	if (!w->frame->is_call || callee->is_call || !code || !callee->start ||
+	    !cfi_known(w->before, col) || !w->arch->unwind->writes)
+		return false;
+	bytes = code->bytes(code, callee->start, size);
+	for (at = 0; bytes && at < size; at += insn.size)
+		if (!w->arch->decode(bytes + at, size - at, callee->start + at, &insn) ||
+		    w->arch->unwind->writes(bytes + at, size - at, col))
+			return false;
+	return bytes != NULL;
 }
 
-/* After find_row(): did the call here lead to the frame before? */
-static bool is_reached(struct walk *w, const struct unwind_frame *callee)
+/* Finds the frame's site, and with it its code and row; says what is wrong with it. */
+static enum unwind_reason look(struct walk *w)
 {
-	struct cached_row *row = w->now;
+	struct unwind_frame *frame = w->frame;
+	enum unwind_reason reason = rows_site(w->u, w->cache, frame->pc, frame->is_call,
+					      &w->site);
 
-	if (!w->frame.is_call || callee->is_signal || row->row.is_signal || !callee->start)
+	frame->code = w->site->code;
+	frame->start = w->site->start;
+	frame->end = w->site->end;
+	if (reason)
+		return reason;
+	frame->is_signal = w->site->row->is_signal;
+	if (frame->is_call) {
+		if (frame->is_signal ? !w->site->is_trampoline : !w->site->after_call)
+			return UNWIND_NOT_A_CALL;
+		if (!frame->is_signal && (w->site->callee != w->callee->start || w->callee_in_place))
+			reason = check_callee(w);
+	}
+	return !reason && w->site->switches == SWITCH_AWAY ? UNWIND_TRANSITION : reason;
+}
+
+/* ---- registers --------------------------------------------------------------- */
+
+static enum unwind_reason find_cfa(struct walk *w)
+{
+	const struct cfi_row *row = w->site->row;
+	struct cfi_machine m = { w->cols, w->known, w->arch->nr_cols, w->arch->big_endian,
+				 load_word, w };
+
+	if (row->cfa_expr.ops)
+		return cfi_eval(&row->cfa_expr, &m, false, 0, &w->frame->cfa) ?
+		       UNWIND_OK : UNWIND_NO_REGISTER;
+	if (!is_known(w, row->cfa_col) && !callee_keeps(w, row->cfa_col))
+		return UNWIND_NO_REGISTER;
+	w->frame->cfa = w->cols[row->cfa_col] + (uint64_t)row->cfa_off;
+	return UNWIND_OK;
+}
+
+/* The rule's value, from the callee's registers old. */
+static enum unwind_reason rule_value(struct walk *w, const struct cfi_rule *rule,
+				     const uint64_t *old, const uint64_t *known,
+				     uint64_t *value)
+{
+	struct cfi_machine m = { old, known, w->arch->nr_cols, w->arch->big_endian,
+				 load_word, w };
+	struct cfi_expr expr = { rule->expr, rule->expr_size };
+	uint64_t at;
+
+	switch (rule->how) {
+	case CFI_VAL_OFFSET:
+		*value = w->frame->cfa + (uint64_t)rule->off;
+		return UNWIND_OK;
+	case CFI_REGISTER:
+		if ((uint64_t)rule->off >= w->arch->nr_cols ||
+		    !cfi_known(known, (unsigned)rule->off))
+			return UNWIND_NO_REGISTER;
+		*value = old[rule->off];
+		return UNWIND_OK;
+	case CFI_EXPR:
+		if (!cfi_eval(&expr, &m, true, w->frame->cfa, &at))
+			return UNWIND_NO_REGISTER;
+		return load(w, at, value) ? UNWIND_OK : UNWIND_NO_MEMORY;
+	case CFI_VAL_EXPR:
+		return cfi_eval(&expr, &m, true, w->frame->cfa, value) ?
+		       UNWIND_OK : UNWIND_NO_REGISTER;
+	default:
+		return load(w, w->frame->cfa + (uint64_t)rule->off, value) ?
+		       UNWIND_OK : UNWIND_NO_MEMORY;
+	}
+}
+
+static enum unwind_reason apply_any(struct walk *w)
+{
+	const struct cfi_row *row = w->site->row;
+	uint64_t old[ARCH_COLS_MAX], known[ARCH_MASK], value;
+
+	memcpy(old, w->cols, w->arch->nr_cols * sizeof(*old));
+	memcpy(known, w->known, sizeof(known));
+	for (unsigned i = 0; i < row->nr_rules; i++) {
+		const struct cfi_rule *rule = &row->rules[i];
+		enum unwind_reason reason;
+
+		if (rule->how == CFI_UNDEFINED) {
+			w->known[rule->col / 64] &= ~(UINT64_C(1) << (rule->col % 64));
+			continue;
+		}
+		reason = rule_value(w, rule, old, known, &value);
+		if (reason)
+			return reason;
+		set_col(w, rule->col, value);
+	}
+	return UNWIND_OK;
+}
+
+/* Makes the registers those of the caller. */
+static inline enum unwind_reason apply_rules(struct walk *w)
+{
+	const struct cfi_row *row = w->site->row;
+
+	if (!row->is_plain)
+		return apply_any(w);
+	for (unsigned i = 0; i < row->nr_rules; i++)
+		if (!load(w, w->frame->cfa + (uint64_t)row->rules[i].off,
+			  &w->cols[row->rules[i].col]))
+			return UNWIND_NO_MEMORY;
+	for (unsigned i = 0; i < ARCH_MASK; i++)
+		w->known[i] |= row->columns[i];
+	return UNWIND_OK;
+}
+
+/* ---- the stack --------------------------------------------------------------- */
+
+static uint64_t limit_of(const struct walk *w, uint64_t sp)
+{
+	return w->u->stack_end ? w->u->stack_end(w->u->arg, sp) : UINT64_MAX;
+}
+
+/*
+ * A signal may have come on another stack; each is entered once, so that no walk
+ * goes round (the kernel's rule for its own stacks, arm64 unwind_consume_stack).
+ */
+static enum unwind_reason switch_stack(struct walk *w, uint64_t sp)
+{
+	if (w->nr_left == MAX_STACKS)
+		return UNWIND_ENTERED_TWICE;
+	w->left[w->nr_left++] = (struct extent){ w->entered, w->frame->sp };
+	for (unsigned i = 0; i < w->nr_left; i++)
+		if (sp >= w->left[i].low && sp <= w->left[i].high)
+			return UNWIND_ENTERED_TWICE;
+	w->entered = sp;
+	w->limit = limit_of(w, sp);
+	return UNWIND_OK;
+}
+
+static bool enters_left(const struct walk *w, uint64_t sp)
+{
+	for (unsigned i = 0; i < w->nr_left; i++)
+		if (sp >= w->left[i].low && sp <= w->left[i].high)
+			return true;
+	return false;
+}
+
+static inline enum unwind_reason check_stack(struct walk *w, uint64_t sp)
+{
+	/* A function without a frame, of a machine with a link register, adds nothing. */
+	bool grows = sp > w->frame->sp ||
+		     (sp == w->frame->sp && w->site->ra_in_register && !w->frame->is_call);
+
+	if (w->frame->is_signal && (!grows || sp > w->limit))
+		return switch_stack(w, sp);
+	if (!grows)
+		return UNWIND_NOT_GROWING;
+	if (sp > w->limit)
+		return UNWIND_LEFT_STACK;
+	return w->nr_left && enters_left(w, sp) ? UNWIND_ENTERED_TWICE : UNWIND_OK;
+}
+
+/* A frame record: x29 at the call is where this frame keeps {x29, x30}. */
+static bool record_agrees(const struct walk *w)
+{
+	unsigned col = w->arch->unwind->fp_col;
+	const struct cfi_rule *fp, *ra;
+
+	if (w->arch->unwind->chain != CHAIN_FP || !w->site->links || !w->frame->is_call)
 		return true;
-	if (row->callee_start == callee->start)
+	fp = cfi_rule_of(w->site->row, col);
+	ra = cfi_rule_of(w->site->row, w->site->row->ra_col);
+	if (!fp || !ra || fp->how != CFI_OFFSET || ra->how != CFI_OFFSET ||
+	    ra->off != fp->off + 8)
 		return true;
-	/* Only a good answer is kept: slots of the PLT may be bound later. */
-	if (callsite_reaches(w->u, row->code, w->frame.pc, callee->start,
-			     callee->end) == CALLSITE_NO)
+	return is_known(w, col) && w->cols[col] == w->frame->cfa + (uint64_t)fp->off;
+}
+
+/* The back chain at sp is the caller's sp. */
+static bool chain_agrees(const struct walk *w, uint64_t sp)
+{
+	uint64_t word;
+
+	if (w->arch->unwind->chain != CHAIN_SP || !w->site->links || !w->frame->is_call)
+		return true;
+	return load(w, w->frame->sp, &word) && word == sp;
+}
+
+/*
+ * The shadow stack's next entry is the return address.  Below a signal's frame
+ * lies, with bit 63 set, where the shadow stack was (x86: Documentation/arch/x86/
+ * shstk.rst; arm64: Documentation/arch/arm64/gcs.rst has a cap instead).
+ */
+static bool check_shadow(struct walk *w, uint64_t pc)
+{
+	uint64_t word;
+
+	if (!w->shadow)
+		return true;
+	if (!load(w, w->shadow, &word))
 		return false;
-	row->callee_start = callee->start;
+	w->shadow += 8;
+	if (!w->frame->is_signal)
+		return word == pc;
+	if (!(word >> 63))
+		return false;
+	w->shadow = word & ~(UINT64_C(1) << 63);
 	return true;
 }
 
-/* Sets up the caller's frame; *ended is true if there is proven to be none. */
-static enum unwind_reason next_frame(struct walk *w, bool *ended)
+/* ---- from frame to frame ------------------------------------------------------ */
+
+static enum unwind_reason at_end(struct walk *w, bool *ended)
 {
-	const struct arch *arch = w->u->arch;
-	bool was_signal = w->now->row.is_signal;
-	uint64_t sp = w->frame.sp;
+	*ended = true;
+	return w->u->is_end(w->u->arg, w->frame) ? UNWIND_OK : UNWIND_BAD_END;
+}
+
+/* Outermost by its back chain: no call frame information says so (ppc64le). */
+static bool ends_chain(struct walk *w)
+{
+	uint64_t word;
+
+	return w->arch->unwind->chain == CHAIN_SP && w->frame->is_call &&
+	       load(w, w->frame->sp, &word) && !word && w->u->is_end(w->u->arg, w->frame);
+}
+
+static enum unwind_reason check_row(const struct walk *w)
+{
+	if (w->frame->is_signal)
+		return UNWIND_OK;
+	/* Behind a call the link register holds this very pc. */
+	if (w->site->is_odd || (w->site->ra_in_register && w->frame->is_call))
+		return UNWIND_ODD_FRAME;
+	return UNWIND_OK;
+}
+
+static inline void set_frame(struct unwind_frame *frame, uint64_t pc, uint64_t sp,
+			     bool is_call)
+{
+	/* look() sets the rest */
+	frame->pc = pc;
+	frame->lookup = pc - is_call;
+	frame->sp = sp;
+	frame->cfa = 0;
+	frame->is_call = is_call;
+	frame->is_signal = frame->is_guess = false;
+}
+
+/* The registers are the caller's: is it where a caller can be? */
+static enum unwind_reason arrive(struct walk *w)
+{
+	const struct cfi_row *row = w->site->row;
+	const struct arch *arch = w->arch;
+	struct unwind_frame *was;
+	enum unwind_reason reason;
+	uint64_t pc, sp;
+
+	if (!row->has_sp)
+		set_col(w, arch->sp_col, w->frame->cfa - arch->unwind->cfa_above_sp);
+	if (!is_known(w, row->ra_col) || !is_known(w, arch->sp_col))
+		return UNWIND_NO_REGISTER;
+	pc = w->cols[row->ra_col];
+	sp = w->cols[arch->sp_col];
+	if (row->ra_signed && arch->unwind->strip)
+		pc = arch->unwind->strip(pc);
+	if (!chain_agrees(w, sp))
+		return UNWIND_DISAGREES;
+	if ((reason = check_stack(w, sp)))
+		return reason;
+	if (!check_shadow(w, pc))
+		return UNWIND_SHADOW;
+	was = w->callee;
+	w->callee = w->frame;
+	w->frame = was;
+	w->callee_in_place = w->site->switches == SWITCH_IN_PLACE;
+	for (unsigned i = 0; i < ARCH_MASK; i++) {
+		w->before[i] = w->known[i];
+		if (!row->is_signal)
+			w->known[i] &= w->callee_in_place ? 0 : arch->unwind->kept[i];
+	}
+	if (w->callee_in_place)
+		set_col(w, arch->sp_col, sp);
+	set_frame(w->frame, pc, sp, !row->is_signal);
+	return UNWIND_OK;
+}
+
+/* Sets up the caller's frame; *ended is true if there is proven to be none. */
+static enum unwind_reason step(struct walk *w, bool *ended)
+{
 	enum unwind_reason reason;
 
 	*ended = false;
-	if (cfi_rule_of(&w->now->row, arch->ra_col)->how == CFI_UNDEFINED) {
+	if (w->site->row->ra_undefined)
+		return at_end(w, ended);
+	if (ends_chain(w)) {
 		*ended = true;
-		return w->u->is_end(w->u->arg, &w->frame) ? UNWIND_OK : UNWIND_BAD_END;
+		return UNWIND_OK;
 	}
-	if (is_odd(w))
-		return UNWIND_ODD_FRAME;
-	if ((reason = find_cfa(w)) || (reason = unwind_registers(w)))
+	if ((reason = check_row(w)) || (reason = find_cfa(w)))
 		return reason;
-	if (!w->known[arch->ra_col] || !w->known[arch->sp_col])
-		return UNWIND_NO_REGISTER;
-	/* A signal may have come on another stack, anywhere. */
-	if (!was_signal && w->cols[arch->sp_col] <= sp)
-		return UNWIND_NOT_GROWING;
-	w->frame = (struct unwind_frame){
-		.pc = w->cols[arch->ra_col],
-		.lookup = w->cols[arch->ra_col] - !was_signal,
-		.sp = w->cols[arch->sp_col],
-		.is_call = !was_signal,
-	};
-	return UNWIND_OK;
+	if (!record_agrees(w))
+		return UNWIND_DISAGREES;
+	if ((reason = apply_rules(w)))
+		return reason;
+	return arrive(w);
 }
 
 static void start(struct walk *w, const struct regs *regs)
 {
-	const struct arch *arch = w->u->arch;
+	const struct arch *arch = w->arch;
 
-	for (unsigned i = 0; i < arch->nr_cols; i++) {
-		w->known[i] = arch->col_off[i] >= 0;
-		if (w->known[i])
-			w->cols[i] = regs_get(arch, regs, (size_t)arch->col_off[i]);
+	memset(w->known, 0, sizeof(w->known));
+	for (unsigned i = 0; i < arch->nr_cols; i++)
+		if (arch->col_off[i] >= 0)
+			set_col(w, i, regs_get(arch, regs, (size_t)arch->col_off[i]));
+	w->frame = &w->frames[0];
+	w->callee = &w->frames[1];
+	set_frame(w->frame, regs_pc(arch, regs), regs_sp(arch, regs), false);
+	*w->callee = (struct unwind_frame){ 0 };
+	w->callee_in_place = false;
+	w->entered = w->frame->sp;
+	w->limit = limit_of(w, w->frame->sp);
+	w->nr_left = 0;
+	w->shadow = w->u->shadow;
+}
+
+/* ---- the plain walk's last resort ---------------------------------------------- */
+
+/*
+ * No row, or one that leads nowhere: the frame pointer, if it leads to something
+ * that looks like a return address.
+ */
+static bool guess(struct walk *w)
+{
+	uint64_t fp = w->cols[w->arch->unwind->fp_col], next, pc;
+	enum unwind_reason why;
+
+	if (!is_known(w, w->arch->unwind->fp_col) || fp < w->frame->sp ||
+	    w->arch->unwind->chain == CHAIN_SP || !load(w, fp, &next) ||
+	    !load(w, fp + 8, &pc) || !w->u->find_code(w->u->arg, pc - 1, &why))
+		return false;
+	set_col(w, w->arch->unwind->fp_col, next);
+	set_col(w, w->arch->sp_col, fp + 16);
+	*w->callee = (struct unwind_frame){ 0 };
+	w->callee_in_place = false;
+	set_frame(w->frame, pc, fp + 16, true);
+	w->frame->is_guess = true;
+	return true;
+}
+
+/* True if the plain walk has come to another frame although it found a reason. */
+static bool go_on(struct walk *w, bool has_row)
+{
+	uint64_t sp = w->frame->sp;
+	bool ended = false;
+
+	if (has_row && !step(w, &ended))
+		return !ended;
+	return !ended && guess(w) && w->frame->sp > sp;
+}
+
+static enum unwind_reason walk_on(struct walk *w, unwind_consume *consume, void *arg)
+{
+	enum unwind_reason first = UNWIND_OK;
+	bool ended = false;
+
+	for (unsigned nr = 0; nr < MAX_FRAMES; nr++) {
+		enum unwind_reason reason = look(w);
+
+		w->frame->reason = reason;
+		if (!consume(arg, w->frame))
+			return UNWIND_STOPPED;
+		if (!reason) {
+			reason = step(w, &ended);
+			if (ended)
+				return first ? first : reason;
+			if (!reason)
+				continue;
+			if (!w->is_plain)
+				return reason;
+			first = first ? first : reason;
+			if (!go_on(w, false))
+				return first;
+			continue;
+		}
+		first = first ? first : reason;
+		if (!w->is_plain || !go_on(w, w->site->row != NULL))
+			return first;
 	}
-	w->frame = (struct unwind_frame){
-		.pc = regs_pc(arch, regs),
-		.lookup = regs_pc(arch, regs),
-		.sp = regs_sp(arch, regs),
-	};
+	return first ? first : UNWIND_TOO_DEEP;
+}
+
+static enum unwind_reason walk(const struct unwinder *unwinder, const struct regs *regs,
+			       bool is_plain, unwind_consume *consume, void *arg)
+{
+	enum unwind_reason reason;
+	struct walk w;
+
+	w.u = unwinder;
+	w.arch = unwinder->arch;
+	w.is_plain = is_plain;
+	w.cache = unwinder->cache ? unwinder->cache : unwind_cache_new();
+	unwind_cache_trim(w.cache);
+	start(&w, regs);
+	reason = walk_on(&w, consume, arg);
+	if (!unwinder->cache)
+		unwind_cache_free(w.cache);
+	return reason;
 }
 
 enum unwind_reason unwind_walk(const struct unwinder *unwinder, const struct regs *regs,
 			       unwind_consume *consume, void *arg)
 {
-	struct unwind_frame callee = { 0 };
-	struct walk w;
-	enum unwind_reason reason;
-	bool ended = false;
+	return walk(unwinder, regs, false, consume, arg);
+}
 
-	w.u = unwinder;
-	w.scratch.addr = 0;
-	start(&w, regs);
-	for (unsigned nr = 0; nr < MAX_FRAMES; nr++) {
-		reason = find_row(&w);
-		if (!reason && !is_reached(&w, &callee))
-			reason = UNWIND_NOT_CALLEE;
-		callee = w.frame;
-		if (!consume(arg, &w.frame))
-			return UNWIND_STOPPED;
-		if (reason)
-			return reason;
-		reason = next_frame(&w, &ended);
-		if (reason || ended)
-			return reason;
-	}
-	return UNWIND_TOO_DEEP;
+enum unwind_reason unwind_walk_plain(const struct unwinder *unwinder,
+				     const struct regs *regs, unwind_consume *consume,
+				     void *arg)
+{
+	return walk(unwinder, regs, true, consume, arg);
 }

@@ -23,6 +23,11 @@ static void use_relocs(const struct image *image)
 	}
 }
 
+static void count_row(void *arg, uint64_t start, uint64_t end, const struct cfi_row *row)
+{
+	*(unsigned *)arg += start < end && row->nr_rules <= CFI_MAX_RULES;
+}
+
 static void use_cfi(const struct image *image)
 {
 	const struct section *sec = image_find_section(image, ".eh_frame");
@@ -30,7 +35,7 @@ static void use_cfi(const struct image *image)
 	struct eh_section eh = { .big_endian = image->arch->big_endian };
 	bool is_fde, done = false, found;
 	struct eh_fde fde;
-	struct cfi_row row;
+	unsigned rows = 0;
 	size_t off = 0;
 
 	if (!sec || !sec->data)
@@ -52,7 +57,7 @@ static void use_cfi(const struct image *image)
 		}
 		if (!is_fde)
 			continue;
-		err_free(cfi_row_at(image->arch, &eh, &fde, fde.pc_begin + 3, &row));
+		err_free(cfi_rows(image->arch, &eh, &fde, count_row, &rows));
 		err_free(eh_find(&eh, fde.pc_begin, &fde, &found));
 	}
 }

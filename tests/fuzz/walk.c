@@ -34,9 +34,9 @@ static const uint8_t *bytes_of(const struct unwind_code *c, uint64_t addr, size_
 	return image_at(self, addr, size);
 }
 
-static const struct unwind_code *find_code(void *arg, uint64_t addr)
+static const struct unwind_code *find_code(void *arg, uint64_t addr, enum unwind_reason *why)
 {
-	(void)arg;
+	(void)arg, (void)why;
 	return addr >= code.start && addr < code.end ? &code : NULL;
 }
 

@@ -43,7 +43,7 @@ static const char *const mutation_names[] = {
  */
 static const unsigned most_accepted[] = { 100, 40, 2, 25, 0, 0 };
 
-enum { MUTATE_EVERY = 40, VISITS = 2, MAX_DEPTH = 65536, TABLE = 1 << 20, MAX_SHOWN = 5 };
+enum { MUTATE_EVERY = 40, VISITS = 2, MAX_DEPTH = 65536, TABLE = 1 << 20, MAX_SHOWN = 40 };
 
 struct call {
 	uint64_t ra, slot;
@@ -84,12 +84,17 @@ static bool note(void *arg, const struct unwind_frame *frame)
 	return true;
 }
 
+static bool reason_hidden(const char *what)
+{
+	return !strcmp(what, "transition");
+}
+
 static void show(struct run *run, const char *what, const struct seen *seen)
 {
 	uint64_t off = 0;
 	const struct object *object = process_object_at(run->process, seen->pc[0]);
 
-	if (run->shown++ >= MAX_SHOWN)
+	if (reason_hidden(what) || run->shown++ >= MAX_SHOWN)
 		return;
 	if (getenv("ORACLE_SHOW"))
 		for (unsigned i = 0; i < seen->nr || i <= run->depth; i++)
@@ -203,6 +208,8 @@ static void compare(struct run *run, const struct regs *regs)
 	if (reason != UNWIND_OK) {
 		run->refused++;
 		run->reasons[reason]++;
+		if (getenv("ORACLE_SHOW"))
+			show(run, unwind_reason_name(reason), &seen);
 	} else if (seen.nr == run->depth + 1 && same == seen.nr) {
 		run->right++;
 		if (getenv("ORACLE_MUTATE") && run->right % MUTATE_EVERY == 0)

@@ -69,9 +69,9 @@ static const uint8_t *code_bytes(const struct unwind_code *code, uint64_t addr, 
 	       w.code + (addr - CODE) : NULL;
 }
 
-static const struct unwind_code *find_code(void *arg, uint64_t addr)
+static const struct unwind_code *find_code(void *arg, uint64_t addr, enum unwind_reason *why)
 {
-	(void)arg;
+	(void)arg, (void)why;
 	return addr >= CODE && addr < CODE + sizeof(w.code) ? &w.object : NULL;
 }
 
@@ -185,10 +185,10 @@ static void test_refused(void)
 	w.end_is_good = false;
 	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_BAD_END, "refused: an end elsewhere");
 	good_stack();
-	w.object.in_transition = true;
+	w.object.refuse = UNWIND_TRANSITION;
 	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_TRANSITION, "refused: in transition");
 	good_stack();
-	w.object.is_island = true;
+	w.object.refuse = UNWIND_ISLAND;
 	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_ISLAND, "refused: in an island");
 	good_stack();
 	ok(walk(0x1010, STACK + STACK_SIZE, &seen) == UNWIND_NO_MEMORY,
@@ -285,13 +285,13 @@ static void test_expressions(void)
 		{ "unknown register", { DW_OP_breg3, 0 }, 2, false, 0 },
 	};
 	uint64_t cols[32] = { 0 };
-	bool known[32] = { false };
+	uint64_t known[ARCH_MASK] = { 0 };
 	struct cfi_machine m = { cols, known, 32, false, read_word, NULL };
 
 	build_world();
 	put_stack(STACK, 0x1234);
 	cols[7] = STACK;
-	known[7] = true;
+	known[0] = 1u << 7;
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct cfi_expr expr = { rows[i].ops, rows[i].size };
 		uint64_t value = 0;

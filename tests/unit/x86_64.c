@@ -171,7 +171,9 @@ static void test_ports(void)
 
 		ok(arch_find(arch->machine) == arch && arch->regs_size <= ARCH_REGS_MAX &&
 		   arch->nr_cols <= ARCH_COLS_MAX && arch->jump_size <= ARCH_JUMP_MAX &&
-		   arch->remote.pc_slot + 8 <= arch->remote.code_size &&
+		   arch->regs_size + arch->more_regs.size <= ARCH_REGS_MAX &&
+		   (!arch_can_patch(arch) ||
+		    arch->remote.pc_slot + 8 <= arch->remote.code_size) &&
 		   arch->ra_col < arch->nr_cols && arch->sp_col < arch->nr_cols,
 		   "%s: sizes", arch->name);
 		for (unsigned j = 0; j < arch->nr_relocs; j++)

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * arm64, AAPCS64 and its DWARF supplement (https://github.com/ARM-software/abi-aa).
+ *
+ * What unwinding needs: a call leaves the return address in x30; x19 to x29 and
+ * sp are given back (AAPCS64 6.1.1); a frame record {x29, x30} is linked from
+ * x29 (6.2.3); return addresses may be signed in their upper bits
+ * (DW_CFA_AARCH64_negate_ra_state, AADWARF64 4.1).
+ */
+#include "arch.h"
+
+#include <elf.h>
+#include <string.h>
+
+#include "bytes.h"
+
+enum { COL_FP = 29, COL_LR = 30, COL_SP = 31, COL_PC = 32, NR_COLS = 33,
+       TP_OFF = 272, REGS_SIZE = 272, NOP = 0xd503201f, BTI_C = 0xd503245f };
+
+/* struct user_pt_regs: x0 to x30, sp, pc, pstate. */
+#define X(n) (8 * (n))
+static const int16_t col_off[NR_COLS] = {
+	X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11),
+	X(12), X(13), X(14), X(15), X(16), X(17), X(18), X(19), X(20), X(21), X(22),
+	X(23), X(24), X(25), X(26), X(27), X(28), X(29), X(30), X(31), X(32),
+};
+
+static uint32_t word_at(const uint8_t *code)
+{
+	return (uint32_t)bytes_get(code, 4, false);
+}
+
+/* A field of the instruction as a signed number of words or units. */
+static int64_t field(uint32_t insn, unsigned low, unsigned bits, int64_t unit)
+{
+	int64_t v = (int64_t)(insn >> low & ((1u << bits) - 1));
+
+	if (v >> (bits - 1))
+		v -= (int64_t)1 << bits;
+	return v * unit;
+}
+
+static bool is(uint32_t insn, uint32_t mask, uint32_t value)
+{
+	return (insn & mask) == value;
+}
+
+/* Indirect branches, with and without pointer authentication. */
+static enum insn_flow indirect_flow(uint32_t insn)
+{
+	if (is(insn, 0xfffffc1f, 0xd65f0000) || is(insn, 0xfffffbff, 0xd65f0bff))
+		return FLOW_RETURN;
+	if (is(insn, 0xfffffc1f, 0xd63f0000) || is(insn, 0xfefff800, 0xd63f0800))
+		return FLOW_CALL;
+	if (is(insn, 0xfffffc1f, 0xd61f0000) || is(insn, 0xfefff800, 0xd61f0800))
+		return FLOW_JUMP;
+	if (is(insn, 0xffff0000, 0) || is(insn, 0xffe0001f, 0xd4200000))
+		return FLOW_STOP; /* udf, brk */
+	return FLOW_NEXT;
+}
+
+static bool arm_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
+{
+	uint32_t word;
+	int64_t by = 0;
+
+	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1 };
+	if (size < 4)
+		return false;
+	word = word_at(code);
+	insn->size = 4;
+	insn->is_nop = word == NOP;
+	insn->is_padding = insn->is_nop || !word;
+	if (is(word, 0x7c000000, 0x14000000)) { /* b, bl */
+		insn->flow = word >> 31 ? FLOW_CALL : FLOW_JUMP;
+		by = field(word, 0, 26, 4);
+	} else if (is(word, 0xff000000, 0x54000000) || is(word, 0x7e000000, 0x34000000)) {
+		insn->flow = FLOW_BRANCH;           /* b.cond, cbz, cbnz */
+		by = field(word, 5, 19, 4);
+	} else if (is(word, 0x7e000000, 0x36000000)) { /* tbz, tbnz */
+		insn->flow = FLOW_BRANCH;
+		by = field(word, 5, 14, 4);
+	} else {
+		insn->flow = indirect_flow(word);
+		return true;
+	}
+	insn->is_direct = true;
+	insn->target = addr + (uint64_t)by;
+	return true;
+}
+
+static bool arm_follows_call(const uint8_t *code, size_t size)
+{
+	struct insn insn;
+
+	return size >= 4 && arm_decode(code + size - 4, 4, 0, &insn) &&
+	       insn.flow == FLOW_CALL;
+}
+
+static void arm_call_at(const uint8_t *code, size_t size, uint64_t addr,
+			struct arch_call *call)
+{
+	struct insn insn;
+
+	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	if (!arm_decode(code, size, addr, &insn) || insn.flow != FLOW_CALL)
+		return;
+	call->kind = insn.is_direct ? CALL_DIRECT : CALL_REG;
+	call->addr = insn.target;
+	call->col = word_at(code) >> 5 & 31;
+}
+
+static void arm_call_before(const uint8_t *code, size_t size, uint64_t ra,
+			    struct arch_call *call)
+{
+	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	if (size >= 4)
+		arm_call_at(code + size - 4, 4, ra - 4, call);
+}
+
+static void add_load(struct insn_effect *e, unsigned reg, int64_t off)
+{
+	if (reg == 31)
+		return; /* xzr */
+	e->loads[e->nr_loads].col = (uint8_t)reg;
+	e->loads[e->nr_loads++].off = off;
+}
+
+/* ldp and stp with sp as their base. */
+static void pair(uint32_t word, struct insn_effect *e)
+{
+	bool vector = word >> 26 & 1, load = word >> 22 & 1;
+	unsigned opc = word >> 30, how = word >> 23 & 3; /* 1 post, 2 offset, 3 pre */
+	int64_t off = field(word, 15, 7, vector ? 4 << opc : opc == 2 ? 8 : 4);
+	int64_t at = how == 1 ? 0 : off;
+
+	if (how & 1)
+		e->sp_add = off;
+	if (!load || vector || opc != 2)
+		return;
+	add_load(e, word & 31, at);
+	add_load(e, word >> 10 & 31, at + 8);
+}
+
+/* ldr and str of one register with sp as their base. */
+static void single(uint32_t word, struct insn_effect *e)
+{
+	bool is_x_load = is(word, 0xffc00000, 0xf9400000) || is(word, 0xffe00000, 0xf8400000);
+
+	if (is(word, 0x3b000000, 0x39000000)) { /* unsigned offset */
+		if (is_x_load)
+			add_load(e, word & 31, (int64_t)(word >> 10 & 0xfff) * 8);
+		return;
+	}
+	if (word >> 21 & 1)
+		return; /* register offset */
+	if (word >> 10 & 1)
+		e->sp_add = field(word, 12, 9, 1);
+	if (is_x_load)
+		add_load(e, word & 31, (word >> 10 & 3) == 1 ? 0 : field(word, 12, 9, 1));
+}
+
+static bool arm_effect(const uint8_t *code, size_t size, uint64_t addr,
+		       struct insn_effect *e)
+{
+	struct insn insn;
+	uint32_t word;
+	int64_t imm;
+
+	*e = (struct insn_effect){ 0 };
+	if (!arm_decode(code, size, addr, &insn))
+		return false;
+	e->size = 4;
+	e->flow = insn.flow;
+	e->is_direct = insn.is_direct;
+	e->target = insn.target;
+	word = word_at(code);
+	imm = (int64_t)(word >> 10 & 0xfff) << (word >> 22 & 1 ? 12 : 0);
+	if (is(word, 0xff8003ff, 0x910003ff))
+		e->sp_add = imm;
+	else if (is(word, 0xff8003ff, 0xd10003ff))
+		e->sp_add = -imm;
+	else if (is(word, 0xbf80001f, 0x9100001f) || is(word, 0xbfe0001f, 0x8b20001f))
+		e->is_lost = true; /* sp from another register */
+	else if (is(word, 0x3a0003e0, 0x280003e0))
+		pair(word, e);
+	else if (is(word, 0x3a0003e0, 0x380003e0))
+		single(word, e);
+	return true;
+}
+
+/* stp x16,x30,[sp,#-16]! in the first entry; adrp x16, ldr x17, add x16, br x17. */
+static bool arm_stub_frame(const uint8_t *near, uint64_t pc, struct arch_frame *frame)
+{
+	static const uint32_t mask[] = { 0x9f00001f, 0xffc003ff, 0xffc003ff, 0xffffffff };
+	static const uint32_t value[] = { 0x90000010, 0xf9400211, 0x91000210, 0xd61f0220 };
+	enum { STP = 0xa9bf7bf0 };
+	const uint8_t *at = near + 16;
+	unsigned which = 0;
+	uint32_t word = word_at(at);
+
+	(void)pc;
+	*frame = (struct arch_frame){ 0 };
+	if (word == BTI_C)
+		word = word_at(at + 4);
+	if (word == STP)
+		return true;
+	while (which < 4 && !is(word, mask[which], value[which]))
+		which++;
+	if (which == 4)
+		return false;
+	if (word_at(near + 12 - 4 * which) == STP) {
+		frame->cfa = 16;
+		frame->nr_saved = 1;
+		frame->saved[0].col = COL_LR;
+		frame->saved[0].off = 8;
+	}
+	return true;
+}
+
+/* mov x29,sp or add x29,sp,#n */
+static bool arm_links_frame(const uint8_t *code, size_t size)
+{
+	for (size_t i = 0; i + 4 <= size; i += 4)
+		if (is(word_at(code + i), 0xffc003ff, 0x910003fd))
+			return true;
+	return false;
+}
+
+/* Of user space: bit 55 is clear, and addresses have 48 bits (TBI and PAC above). */
+static uint64_t arm_strip(uint64_t addr)
+{
+	return addr >> 55 & 1 ? addr : addr & ((UINT64_C(1) << 48) - 1);
+}
+
+/* mov x8,#139; svc #0: __kernel_rt_sigreturn of the vDSO. */
+static const uint8_t trampoline[] = { 0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4 };
+
+/*
+ * At sp: siginfo (128), ucontext with uc_mcontext at 176, and in that regs after
+ * fault_address (arch/arm64/include/uapi/asm/ucontext.h, sigcontext.h).
+ */
+#define SX(n) { n, 312 + 8 * (n) }
+
+static const struct arch_unwind aarch64_unwind = {
+	.pc_col = COL_PC,
+	.ra_in_register = true,
+	.kept = { 0xfff80000u & ~(1u << COL_LR) },
+	.chain = CHAIN_FP,
+	.fp_col = COL_FP,
+	.start_below = 64,
+	.trampoline = trampoline,
+	.trampoline_size = sizeof(trampoline),
+	.signal_frame = {
+		.nr_saved = 33,
+		.saved = { SX(0), SX(1), SX(2), SX(3), SX(4), SX(5), SX(6), SX(7), SX(8),
+			   SX(9), SX(10), SX(11), SX(12), SX(13), SX(14), SX(15), SX(16),
+			   SX(17), SX(18), SX(19), SX(20), SX(21), SX(22), SX(23), SX(24),
+			   SX(25), SX(26), SX(27), SX(28), SX(29), SX(30), SX(31), SX(32) },
+	},
+	.strip = arm_strip,
+	.links_frame = arm_links_frame,
+	.effect = arm_effect,
+	.stub_frame = arm_stub_frame,
+	.call_before = arm_call_before,
+	.call_at = arm_call_at,
+};
+
+const struct arch arch_aarch64 = {
+	.name = "aarch64",
+	.machine = EM_AARCH64,
+	.page_size = 65536,
+	.regs_size = REGS_SIZE,
+	.pc_off = X(32),
+	.sp_off = X(31),
+	.tp_off = TP_OFF,
+	.more_regs = { 0x401 /* NT_ARM_TLS */, 8 },
+	.col_off = col_off,
+	.nr_cols = NR_COLS,
+	.sp_col = COL_SP,
+	.ra_col = COL_LR,
+	.second_arg_col = 1,
+	.unwind = &aarch64_unwind,
+	.decode = arm_decode,
+	.flow = arm_decode,
+	.follows_call = arm_follows_call,
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the two halves of the x86-64 port share. */
+#ifndef STITCH_ARCH_X86_64_H
+#define STITCH_ARCH_X86_64_H
+
+#include <Zydis/Zydis.h>
+
+#include "arch.h"
+
+/* Offsets in struct user_regs_struct, which NT_PRSTATUS is. */
+enum {
+	R15 = 0, R14 = 8, R13 = 16, R12 = 24, RBP = 32, RBX = 40, R11 = 48,
+	R10 = 56, R9 = 64, R8 = 72, RAX = 80, RCX = 88, RDX = 96, RSI = 104,
+	RDI = 112, ORIG_RAX = 120, RIP = 128, EFLAGS = 144, RSP = 152,
+	FS_BASE = 168, REGS_SIZE = 216,
+};
+
+/* DWARF columns (psABI figure 3.36). */
+enum { COL_RAX = 0, COL_RBX = 3, COL_RBP = 6, COL_RSP = 7, COL_R12 = 12, COL_R15 = 15,
+       COL_RA = 16, X86_NR_COLS = 17 };
+
+bool x86_decode_raw(const uint8_t *code, size_t size, ZydisDecodedInstruction *raw,
+		    ZydisDecodedOperand *ops);
+/* The column of the general register that reg is a part of, else -1. */
+int16_t x86_column_of(ZydisRegister reg);
+bool x86_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn);
+bool x86_follows_call(const uint8_t *code, size_t size);
+size_t x86_entry_keep(const uint8_t *code, size_t size);
+
+#endif
