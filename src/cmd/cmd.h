@@ -23,7 +23,7 @@ enum {
 struct options {
 	bool json, verbose, all, explain;
 	unsigned timeout_ms;
-	const char *exe, *name;
+	const char *exe, *name, *core;
 	/* build */
 	const char *source, *patch, *binary, *output, *work, *description;
 	unsigned strip;

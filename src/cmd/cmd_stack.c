@@ -1,30 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* stack: the exact stacks of all threads, one thread at a time */
+/* stack: the stacks of all threads, one thread at a time, and whether they are whole */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
+#include "core.h"
 #include "mem.h"
+#include "names.h"
 #include "record.h"
 #include "stacks.h"
 
 enum { STOP_MS = 200 };
 
-struct frame_text {
-	uint64_t pc, off;
-	const char *symbol, *object;
-	bool is_signal;
+/* One process, live or of a core file, while its threads are printed. */
+struct view {
+	const struct options *options;
+	struct process *process;
+	struct record record;
+	struct stacks stacks;
+	struct names *names;
+	json_t *out;
 };
 
 struct trace {
-	const struct record *record;
-	struct frame_text *frames;
+	pid_t tid;
+	char name[17];
+	struct unwind_frame *frames;
 	size_t nr;
+	enum unwind_reason reason;
+	uint64_t stopped_us;
+	bool beyond;
 };
 
-/* The name of a function that a patch replaced, by its new code. */
+static bool add_frame(void *arg, const struct unwind_frame *frame)
+{
+	struct trace *trace = arg;
+
+	*ARRAY_ADD(trace->frames, trace->nr) = *frame;
+	return true;
+}
+
+/* A function that a patch replaced, by its new code. */
 static const char *patched_symbol(const struct record *record, uint64_t pc, uint64_t *off)
 {
 	for (size_t i = 0; i < record->nr_patches; i++) {
@@ -43,103 +61,147 @@ static const char *patched_symbol(const struct record *record, uint64_t pc, uint
 	return NULL;
 }
 
-static bool add_frame(void *arg, const struct unwind_frame *frame)
+static struct name name_of(const struct view *view, const struct unwind_frame *frame)
 {
-	struct trace *trace = arg;
-	struct frame_text *text = ARRAY_ADD(trace->frames, trace->nr);
+	struct name name = { NULL, 0, NULL, 0 };
 
-	text->pc = frame->pc;
-	text->object = frame->code ? frame->code->name : NULL;
-	text->is_signal = frame->is_signal;
-	text->symbol = stacks_symbol(frame, &text->off);
-	if (!text->symbol)
-		text->symbol = patched_symbol(trace->record, frame->pc, &text->off);
-	return true;
+	if (frame->code && !stacks_is_patch(frame->code))
+		return names_find(view->names, frame->code->owner, frame->pc, frame->lookup);
+	name.symbol = patched_symbol(&view->record, frame->pc, &name.off);
+	return name;
 }
 
-static json_t *json_thread(const struct thread *thread, const char *name,
-			   const struct trace *trace, enum unwind_reason reason)
+static json_t *json_frame(const struct view *view, const struct unwind_frame *f)
+{
+	struct name name = name_of(view, f);
+
+	return json_pack("{so,ss*,so*,ss*,ss*,so*,sb,sb,ss*}",
+		"pc", json_sprintf("%#" PRIx64, f->pc), "symbol", name.symbol,
+		"offset", name.symbol ? json_integer((json_int_t)name.off) : NULL,
+		"object", f->code ? f->code->name : NULL, "file", name.file,
+		"line", name.file ? json_integer(name.line) : NULL, "signal", f->is_signal,
+		"guess", f->is_guess, "reason",
+		f->reason ? unwind_reason_name(f->reason) : NULL);
+}
+
+static json_t *json_thread(const struct view *view, const struct trace *trace)
 {
 	json_t *frames = json_array();
 
-	for (size_t i = 0; i < trace->nr; i++) {
-		const struct frame_text *f = &trace->frames[i];
-
-		json_array_append_new(frames, json_pack("{so,ss*,so*,ss*,sb}",
-			"pc", json_sprintf("%#" PRIx64, f->pc), "symbol", f->symbol,
-			"offset", f->symbol ? json_integer((json_int_t)f->off) : NULL,
-			"object", f->object, "signal", f->is_signal));
-	}
-	return json_pack("{si,ss,sb,ss,so}", "tid", (int)thread->tid, "name", name,
-			 "complete", reason == UNWIND_OK,
-			 "verdict", unwind_reason_name(reason), "frames", frames);
+	for (size_t i = 0; i < trace->nr; i++)
+		json_array_append_new(frames, json_frame(view, &trace->frames[i]));
+	return json_pack("{si,ss,sb,ss,sI,so}", "tid", (int)trace->tid, "name", trace->name,
+			 "complete", trace->reason == UNWIND_OK,
+			 "verdict", unwind_reason_name(trace->reason),
+			 "stopped_us", (json_int_t)trace->stopped_us, "frames", frames);
 }
 
-static void print_thread(const struct thread *thread, const char *name,
-			 const struct trace *trace, enum unwind_reason reason)
+static void print_frame(const struct view *view, size_t i, const struct unwind_frame *f)
 {
-	printf("thread %d (%s): %s\n", (int)thread->tid, name,
-	       reason == UNWIND_OK ? "complete" : unwind_reason_text(reason));
-	for (size_t i = 0; i < trace->nr; i++) {
-		const struct frame_text *f = &trace->frames[i];
+	struct name name = name_of(view, f);
 
-		printf("  #%-3zu %#018" PRIx64 " ", i, f->pc);
-		if (f->symbol)
-			printf("%s+%#" PRIx64, f->symbol, f->off);
-		else
-			printf("?");
-		printf(" (%s)%s\n", f->object ? f->object : "unknown",
-		       f->is_signal ? " <signal>" : "");
-	}
-}
-
-static struct err *trace_thread(const struct options *options, struct threads *threads,
-				struct stacks *stacks, const struct record *record,
-				pid_t tid, json_t *out)
-{
-	struct trace trace = { .record = record };
-	enum unwind_reason reason;
-	struct thread *thread;
-	bool added = false;
-	char name[17];
-	struct err *err = threads_add(threads, tid, &added);
-
-	if (err || !added)
-		return err;
-	thread = threads->thread[threads->nr - 1];
-	if ((err = thread_stop(threads, thread, STOP_MS)))
-		return err;
-	if (thread->state != THREAD_STOPPED)
-		return NULL;
-	reason = stacks_walk(stacks, &thread->regs, add_frame, &trace);
-	thread_release(threads, thread);
-	thread_name(threads->process->pid, tid, name);
-	if (options->json)
-		json_array_append_new(out, json_thread(thread, name, &trace, reason));
+	printf("  #%-3zu %#018" PRIx64 " ", i, f->pc);
+	if (name.symbol)
+		printf("%s+%#" PRIx64, name.symbol, name.off);
+	else if (f->code && !stacks_is_patch(f->code))
+		printf("%#" PRIx64, f->pc - f->code->bias);
 	else
-		print_thread(thread, name, &trace, reason);
-	free(trace.frames);
+		printf("?");
+	printf(" (%s)", f->code ? f->code->name : "unknown");
+	if (name.file)
+		printf(" at %s:%d", name.file, name.line);
+	printf("%s%s", f->is_signal ? " <signal>" : "", f->is_guess ? " <guess>" : "");
+	if (f->reason)
+		printf(" <%s>", unwind_reason_name(f->reason));
+	printf("\n");
+}
+
+static void print_thread(const struct view *view, const struct trace *trace)
+{
+	printf("thread %d (%s): ", (int)trace->tid, trace->name);
+	if (trace->reason)
+		printf("not reliable: %s [%s]\n", unwind_reason_text(trace->reason),
+		       unwind_reason_name(trace->reason));
+	else
+		printf("complete\n");
+	for (size_t i = 0; i < trace->nr; i++)
+		print_frame(view, i, &trace->frames[i]);
+}
+
+/* Names are looked up when the thread runs again. */
+static void finish(const struct view *view, struct trace *trace)
+{
+	if (view->options->json)
+		json_array_append_new(view->out, json_thread(view, trace));
+	else
+		print_thread(view, trace);
+	free(trace->frames);
+}
+
+/*
+ * The thread stands still only while its registers and stack are read.  A stack
+ * deeper than what is read at once is walked again while it stands.
+ */
+static struct err *stop_and_walk(struct view *view, struct threads *threads,
+				 struct thread *thread, bool hold, struct trace *trace)
+{
+	uint64_t start = clock_ns();
+	struct err *err = thread_stop(threads, thread, STOP_MS);
+	bool beyond = false;
+
+	if (err || thread->state != THREAD_STOPPED)
+		return err;
+	stacks_take(&view->stacks, &thread->regs);
+	if (!hold) {
+		thread_release(threads, thread);
+		trace->stopped_us = (clock_ns() - start) / 1000;
+	}
+	trace->reason = stacks_walk_taken(&view->stacks, &thread->regs, add_frame, trace,
+					  &beyond);
+	if (hold) {
+		thread_release(threads, thread);
+		trace->stopped_us = (clock_ns() - start) / 1000;
+	}
+	trace->beyond = beyond;
 	return NULL;
 }
 
-static struct err *trace_process(const struct options *options, pid_t pid, json_t *out)
+static struct err *trace_thread(struct view *view, struct threads *threads, pid_t tid)
 {
-	AUTO_PROCESS struct process *process = NULL;
-	AUTO_RECORD struct record record = { 0 };
+	struct trace trace = { .tid = tid };
+	struct err *err = NULL;
+	bool added = true;
+
+	for (int hold = 0; hold < 2 && !err && added; hold++) {
+		if ((err = threads_add(threads, tid, &added)) || !added)
+			break;
+		trace.nr = 0;
+		err = stop_and_walk(view, threads, threads->thread[threads->nr - 1], hold,
+				    &trace);
+		if (!trace.beyond)
+			break;
+	}
+	if (err || !trace.nr) {
+		free(trace.frames);
+		return err;
+	}
+	thread_name(view->process->pid, tid, trace.name);
+	finish(view, &trace);
+	return NULL;
+}
+
+static struct err *trace_threads(struct view *view)
+{
 	AUTO_THREADS struct threads threads = { 0 };
-	AUTO_STACKS struct stacks stacks = { 0 };
 	AUTO_FREE pid_t *tids = NULL;
 	size_t nr = 0;
-	struct err *err;
+	struct err *err = threads_list(view->process->pid, &tids, &nr);
 
-	if ((err = process_open_lazily(pid, &process)) ||
-	    (err = record_read(process, &record)) ||
-	    (err = stacks_init(&stacks, process, &record)) ||
-	    (err = threads_list(pid, &tids, &nr)))
+	if (err)
 		return err;
-	threads_init(&threads, process);
+	threads_init(&threads, view->process);
 	for (size_t i = 0; i < nr; i++) {
-		err = trace_thread(options, &threads, &stacks, &record, tids[i], out);
+		err = trace_thread(view, &threads, tids[i]);
 		if (!err)
 			continue;
 		/* One thread that cannot be stopped must not hide the others. */
@@ -151,16 +213,67 @@ static struct err *trace_process(const struct options *options, pid_t pid, json_
 	return NULL;
 }
 
+static struct err *trace_process(const struct options *options, pid_t pid, json_t *out)
+{
+	AUTO_PROCESS struct process *process = NULL;
+	struct view view = { .options = options, .out = out };
+	struct err *err;
+
+	if ((err = process_open_lazily(pid, &process)) ||
+	    (err = record_read(process, &view.record)))
+		return err;
+	view.process = process;
+	view.names = names_new(process);
+	if (!(err = stacks_init(&view.stacks, process, &view.record)))
+		err = trace_threads(&view);
+	stacks_done(&view.stacks);
+	names_free(view.names);
+	record_done(&view.record);
+	return err;
+}
+
+static struct err *trace_core(const struct options *options, json_t *out, pid_t *pid)
+{
+	AUTO_CORE struct core *core = NULL;
+	struct view view = { .options = options, .out = out };
+	struct err *err = core_open(options->core, &core);
+
+	if (err)
+		return err;
+	*pid = core->process->pid;
+	view.process = core->process;
+	view.names = names_new(core->process);
+	if (!(err = record_read(core->process, &view.record)))
+		err = stacks_init(&view.stacks, core->process, &view.record);
+	for (size_t i = 0; i < core->nr_threads && !err; i++) {
+		struct trace trace = { .tid = core->threads[i].tid };
+
+		snprintf(trace.name, sizeof(trace.name), "%s", core->process->comm);
+		stacks_take(&view.stacks, &core->threads[i].regs);
+		trace.reason = stacks_walk_taken(&view.stacks, &core->threads[i].regs,
+						 add_frame, &trace, &trace.beyond);
+		finish(&view, &trace);
+	}
+	stacks_done(&view.stacks);
+	names_free(view.names);
+	record_done(&view.record);
+	return err;
+}
+
+static void add_process(json_t *out, pid_t pid, json_t *threads)
+{
+	json_array_append_new(out, json_pack("{si,so}", "pid", (int)pid, "threads", threads));
+}
+
 static bool never(pid_t pid, void *arg)
 {
 	(void)pid, (void)arg;
 	return false;
 }
 
-int cmd_stack(const struct options *options)
+static struct err *trace_all(const struct options *options, json_t *out)
 {
 	AUTO_FREE pid_t *pids = NULL;
-	json_t *out = json_array();
 	size_t nr = 0;
 	struct err *err = cmd_select(options, never, NULL, &pids, &nr);
 
@@ -168,8 +281,23 @@ int cmd_stack(const struct options *options)
 		json_t *threads = json_array();
 
 		err = trace_process(options, pids[i], threads);
-		json_array_append_new(out, json_pack("{si,so}", "pid", (int)pids[i],
-						     "threads", threads));
+		add_process(out, pids[i], threads);
+	}
+	return err;
+}
+
+int cmd_stack(const struct options *options)
+{
+	json_t *out = json_array(), *threads;
+	struct err *err;
+	pid_t pid = 0;
+
+	if (options->core) {
+		threads = json_array();
+		err = trace_core(options, threads, &pid);
+		add_process(out, pid, threads);
+	} else {
+		err = trace_all(options, out);
 	}
 	if (!err && options->json)
 		cmd_print_json(json_pack("{sO}", "processes", out));

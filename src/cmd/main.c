@@ -25,11 +25,12 @@ static const struct command {
 	{ "revert", cmd_revert, "PID... [NAME]", "take a patch out again (the newest)" },
 	{ "list", cmd_list, "[PID...]", "list the patches of processes" },
 	{ "status", cmd_status, "PID...", "verify each patched function in memory" },
-	{ "stack", cmd_stack, "PID...", "print the stacks of all threads" },
+	{ "stack", cmd_stack, "PID... | --core FILE",
+	  "print the stacks of all threads, and whether they are whole" },
 };
 
 enum { OPT_EXE = 256, OPT_SOURCE, OPT_PATCH, OPT_BINARY, OPT_WORK, OPT_DESCRIPTION,
-       OPT_VERSION };
+       OPT_VERSION, OPT_CORE };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -41,6 +42,7 @@ static const struct option long_options[] = {
 	{ "timeout", required_argument, NULL, 't' },
 	{ "exe", required_argument, NULL, OPT_EXE },
 	{ "name", required_argument, NULL, 'n' },
+	{ "core", required_argument, NULL, OPT_CORE },
 	{ "source", required_argument, NULL, OPT_SOURCE },
 	{ "patch", required_argument, NULL, OPT_PATCH },
 	{ "binary", required_argument, NULL, OPT_BINARY },
@@ -56,6 +58,7 @@ static const char option_help[] =
 	"  -t, --timeout SECONDS  how long to wait for busy threads (default 10)\n"
 	"  -a, --all              every process that the patch fits, or that has one\n"
 	"      --exe PATH         every process that runs PATH\n"
+	"      --core FILE        stack: of a core file instead of a process\n"
 	"  -j, --json             print JSON for scripts\n"
 	"  -v, --verbose          print each step to standard error\n"
 	"  -h, --help             print this help\n"
@@ -125,6 +128,7 @@ static int take_option(struct options *o, int opt)
 		o->strip = (unsigned)number;
 		break;
 	case OPT_EXE: o->exe = optarg; break;
+	case OPT_CORE: o->core = optarg; break;
 	case 'n': o->name = optarg; break;
 	case OPT_SOURCE: o->source = optarg; break;
 	case OPT_PATCH: o->patch = optarg; break;

@@ -2,6 +2,7 @@
 #include "object.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,10 +187,28 @@ static bool find_bias(const struct image *image, const struct map *map, uint64_t
 static struct err *open_mapped(const struct process *process, const struct map *map,
 			       struct image **image)
 {
-	AUTO_FREE char *path = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
-				       (int)process->pid, map->start, map->end);
+	AUTO_FREE char *path = NULL;
 
+	if (process->source)
+		return process->source->open(process->source->arg, map, image);
+	path = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
+		       (int)process->pid, map->start, map->end);
 	return image_open_part(path, image);
+}
+
+int object_open_file(const struct process *process, const struct object *object)
+{
+	AUTO_FREE char *path = NULL;
+	const struct map *map;
+
+	if (process->source) /* its name has led to the right build before */
+		return open(object->path, O_RDONLY | O_CLOEXEC);
+	map = object->nr_code ? maps_find(&process->maps, object->code[0].start) : NULL;
+	if (!map)
+		return -1;
+	path = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)process->pid,
+		       map->start, map->end);
+	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 static struct err *open_vdso(const struct process *process, const struct map *map,

@@ -43,5 +43,7 @@ void object_load_symbols(const struct object *object);
 struct err *object_open(const struct process *process, const struct map *map,
 			struct object **object) __attribute__((warn_unused_result));
 void object_free(struct object *object);
+/* The file itself, for a library that wants to read it; -1 if it cannot be had. */
+int object_open_file(const struct process *process, const struct object *object);
 
 #endif

@@ -19,8 +19,11 @@ bool process_try_read(const struct process *process, uint64_t addr, void *to, si
 {
 	struct iovec local = { to, size };
 	struct iovec remote = { (void *)(uintptr_t)addr, size };
-	ssize_t got = process_vm_readv(process->pid, &local, 1, &remote, 1, 0);
+	ssize_t got;
 
+	if (process->source)
+		return process->source->read(process->source->arg, addr, to, size);
+	got = process_vm_readv(process->pid, &local, 1, &remote, 1, 0);
 	if (got == (ssize_t)size)
 		return true;
 	/* Pages without read permission, and kernels without the call. */
@@ -33,7 +36,7 @@ struct err *process_read(const struct process *process, uint64_t addr, void *to,
 {
 	if (process_try_read(process, addr, to, size))
 		return NULL;
-	if (kill(process->pid, 0) && errno == ESRCH)
+	if (!process->source && kill(process->pid, 0) && errno == ESRCH)
 		return err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
 	return err_new(ERR_FAILED, "no-memory",
 		       "process %d: %zu bytes at %#" PRIx64 " cannot be read",
@@ -195,26 +198,46 @@ static void add_object(struct process *process, struct map *map)
 	qsort(process->objects, process->nr_objects, sizeof(*process->objects), by_address);
 }
 
+/* Opens what is mapped and not open yet; of a lazy process only the program. */
+static void open_objects(struct process *process)
+{
+	for (size_t i = 0; i < process->maps.nr; i++) {
+		struct map *map = &process->maps.map[i];
+
+		if (is_object(map) && !has_object(process, map) &&
+		    (!process->is_lazy || is_entry(process, map)))
+			add_object(process, map);
+	}
+}
+
 struct err *process_refresh(struct process *process)
 {
 	struct maps maps;
-	struct err *err = maps_read(process->pid, &maps);
+	struct err *err;
 
-	if (err)
+	if (process->source)
+		return NULL;
+	if ((err = maps_read(process->pid, &maps)))
 		return err;
 	maps_done(&process->maps);
 	process->maps = maps;
 	drop_unmapped(process);
 	free(process->unreadable);
 	process->unreadable = NULL;
-	for (size_t i = 0; i < maps.nr; i++) {
-		const struct map *map = &maps.map[i];
+	open_objects(process);
+	return NULL;
+}
 
-		if (!is_object(map) || has_object(process, map))
-			continue;
-		if (!process->is_lazy || is_entry(process, map))
-			add_object(process, &process->maps.map[i]);
-	}
+struct err *process_from(const struct process_source *source, const struct process *from,
+			 struct process **result)
+{
+	struct process *process = mem_dup(from, sizeof(*from));
+
+	process->source = source;
+	process->mem_fd = -1;
+	process->is_lazy = true;
+	open_objects(process);
+	*result = process;
 	return NULL;
 }
 

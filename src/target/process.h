@@ -20,7 +20,15 @@
 #include "object.h"
 #include "walk.h"
 
+/* Where memory and files come from when the process is not a live one. */
+struct process_source {
+	void *arg;
+	bool (*read)(void *arg, uint64_t addr, void *to, size_t size);
+	struct err *(*open)(void *arg, const struct map *map, struct image **image);
+};
+
 struct process {
+	const struct process_source *source; /* NULL: it is live */
 	pid_t pid;
 	int mem_fd;           /* /proc/PID/mem */
 	const struct arch *arch;
@@ -48,6 +56,13 @@ struct err *process_open(pid_t pid, struct process **process)
  */
 struct err *process_open_lazily(pid_t pid, struct process **process)
 	__attribute__((warn_unused_result));
+/*
+ * A process out of a core file or a recording.  from has what is known of it (pid,
+ * comm, start_stack, entry, its mappings, its port); the mappings are taken over.
+ * source must outlive it.  Nothing can be written.
+ */
+struct err *process_from(const struct process_source *source, const struct process *from,
+			 struct process **process) __attribute__((warn_unused_result));
 void process_close(struct process *process);
 void process_closep(struct process **process);
 #define AUTO_PROCESS __attribute__((cleanup(process_closep)))

@@ -24,7 +24,7 @@ static const struct map *find_stack(struct stacks *stacks, uint64_t sp)
 
 	if (!map)
 		map = maps_find(&stacks->fresh, sp);
-	if (map || stacks->is_fresh)
+	if (map || stacks->is_fresh || stacks->process->source)
 		return map;
 	maps_done(&stacks->fresh);
 	err_free(maps_read(stacks->process->pid, &stacks->fresh));
@@ -64,6 +64,7 @@ static bool move_window(struct stacks *stacks, uint64_t addr)
 	if (!map || !u->window_size || addr < u->window_addr || find_stack(stacks,
 	    u->window_addr) != map || map->end - from < 8)
 		return false;
+	stacks->moved = true;
 	read_window(stacks, from, map->end - from < WINDOW ? map->end - from : WINDOW);
 	return u->window_size != 0;
 }
@@ -185,6 +186,11 @@ static const uint8_t *patch_bytes(const struct unwind_code *code, uint64_t addr,
 	return in <= own->size && size <= own->size - in ? own->bytes + in : NULL;
 }
 
+bool stacks_is_patch(const struct unwind_code *code)
+{
+	return code->bytes == patch_bytes || !code->owner;
+}
+
 static struct err *read_run(const struct process *process, uint64_t addr, uint64_t size,
 			    uint8_t **bytes)
 {
@@ -275,14 +281,13 @@ void stacks_done(struct stacks *stacks)
  * The used part of the stack in one read: as much as the last one had, for the
  * threads of a process are alike.  A stack without a mapping is empty.
  */
-static void prepare(struct stacks *stacks, const struct regs *regs)
+static void prepare(struct stacks *stacks, const struct regs *regs, size_t size)
 {
 	const struct arch *arch = stacks->process->arch;
 	uint64_t sp = regs_sp(arch, regs) & ~UINT64_C(7);
 	const struct map *map;
-	size_t size = stacks->used + SPARE;
 
-	stacks->is_fresh = false;
+	stacks->is_fresh = stacks->moved = false;
 	stacks->unwinder.tp = regs_get(arch, regs, arch->tp_off);
 	stacks->unwinder.window_size = 0;
 	map = find_stack(stacks, sp);
@@ -319,49 +324,22 @@ enum unwind_reason stacks_walk(struct stacks *stacks, const struct regs *regs,
 	struct noting noting = { consume, arg, 0 };
 	enum unwind_reason reason;
 
-	prepare(stacks, regs);
+	prepare(stacks, regs, stacks->used + SPARE);
 	reason = unwind_walk(&stacks->unwinder, regs, note_sp, &noting);
 	note_used(stacks, regs, noting.sp);
 	return reason;
 }
 
-enum unwind_reason stacks_walk_plain(struct stacks *stacks, const struct regs *regs,
-				     unwind_consume *consume, void *arg)
+void stacks_take(struct stacks *stacks, const struct regs *regs)
 {
-	prepare(stacks, regs);
-	return unwind_walk_plain(&stacks->unwinder, regs, consume, arg);
+	prepare(stacks, regs, WINDOW);
 }
 
-static const struct symbol *best_symbol(const struct symtab *tab, uint64_t vaddr,
-					const struct symbol *best)
+enum unwind_reason stacks_walk_taken(struct stacks *stacks, const struct regs *regs,
+				     unwind_consume *consume, void *arg, bool *beyond)
 {
-	for (size_t i = 0; i < tab->nr; i++) {
-		const struct symbol *sym = &tab->symbols[i];
+	enum unwind_reason reason = unwind_walk_plain(&stacks->unwinder, regs, consume, arg);
 
-		if ((sym->type != STT_FUNC && sym->type != STT_GNU_IFUNC) ||
-		    sym->section == SHN_UNDEF || vaddr < sym->value ||
-		    vaddr - sym->value >= (sym->size ? sym->size : 1))
-			continue;
-		if (!best || sym->value > best->value ||
-		    (sym->value == best->value && sym->bind > best->bind))
-			best = sym;
-	}
-	return best;
-}
-
-const char *stacks_symbol(const struct unwind_frame *frame, uint64_t *off)
-{
-	const struct unwind_code *code = frame->code;
-	const struct object *object = code ? code->owner : NULL;
-	const struct symbol *sym;
-
-	if (!object || code->bytes == patch_bytes)
-		return NULL;
-	object_load_symbols(object);
-	sym = best_symbol(&object->image->symtab, frame->lookup - code->bias, NULL);
-	sym = best_symbol(&object->image->dynsym, frame->lookup - code->bias, sym);
-	if (!sym)
-		return NULL;
-	*off = frame->pc - code->bias - sym->value;
-	return sym->name;
+	*beyond = stacks->moved;
+	return reason;
 }

@@ -20,6 +20,7 @@ struct stacks {
 	/* the used part of the stack that is walked now, read at once */
 	uint8_t *window;
 	size_t window_cap;
+	bool moved;        /* the window has been moved in this walk */
 	size_t used;       /* bytes of stack that the last walk went over */
 	bool is_fresh;     /* fresh has been read in this walk */
 	struct maps fresh; /* read again when a stack is not in the process's */
@@ -37,14 +38,17 @@ void stacks_done(struct stacks *stacks);
 /* regs: of a stopped thread of the process. As unwind_walk(). */
 enum unwind_reason stacks_walk(struct stacks *stacks, const struct regs *regs,
 			       unwind_consume *consume, void *arg);
-/* As unwind_walk_plain(). */
-enum unwind_reason stacks_walk_plain(struct stacks *stacks, const struct regs *regs,
-				     unwind_consume *consume, void *arg);
-
 /*
- * The name of the function that a frame is in, with *off into it: from the
- * symbols of its object.  NULL if they have none for it.
+ * For people, the walk is parted from the stop: stacks_take() reads the stack of a
+ * stopped thread, which may run on then, and stacks_walk_taken() walks the copy as
+ * unwind_walk_plain() does.  *beyond is true if it needed more stack than was
+ * taken, and the trace may be of two moments.
  */
-const char *stacks_symbol(const struct unwind_frame *frame, uint64_t *off);
+void stacks_take(struct stacks *stacks, const struct regs *regs);
+enum unwind_reason stacks_walk_taken(struct stacks *stacks, const struct regs *regs,
+				     unwind_consume *consume, void *arg, bool *beyond);
+
+/* Is it the code of a patch, and not of a file? */
+bool stacks_is_patch(const struct unwind_code *code);
 
 #endif
