@@ -332,7 +332,7 @@ struct err *core_open(const char *path, struct core **result)
 	struct core *core = mem_alloc(sizeof(*core));
 	struct err *err = image_open_part(path, &core->image);
 
-	core->source = (struct process_source){ core, read_core, open_file };
+	core->source = (struct process_source){ core, read_core, open_file, NULL };
 	if (!err && core->image->type != ET_CORE)
 		err = BAD("%s is no core file", path);
 	if (!err)

@@ -68,31 +68,44 @@ static bool parse_line(char *line, struct map *map)
 	return !bad && map->start < map->end;
 }
 
-struct err *maps_read(pid_t pid, struct maps *maps)
+struct err *maps_parse(char *text, struct maps *maps)
 {
-	AUTO_FREE char *path = mem_fmt("/proc/%d/maps", (int)pid);
 	struct err *err;
 	char *save = NULL;
 
-	*maps = (struct maps){ 0 };
-	if ((err = read_all(path, &maps->text)))
-		return err;
+	*maps = (struct maps){ .text = text };
 	for (char *line = strtok_r(maps->text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct map *map = ARRAY_ADD(maps->map, maps->nr);
 
 		if (parse_line(line, map))
 			continue;
-		err = err_new(ERR_FAILED, "system", "%s: cannot read \"%s\"", path, line);
+		err = err_new(ERR_FAILED, "system", "mappings: cannot read \"%s\"", line);
 		maps_done(maps);
 		return err;
 	}
 	/* A kernel thread, or a process that has just ended: no memory. */
 	if (!maps->nr) {
 		maps_done(maps);
-		return err_new(ERR_GONE, "gone", "process %d has no memory", (int)pid);
+		return err_new(ERR_GONE, "gone", "the process has no memory");
 	}
 	return NULL;
+}
+
+struct err *maps_text(pid_t pid, char **text)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/maps", (int)pid);
+
+	return read_all(path, text);
+}
+
+struct err *maps_read(pid_t pid, struct maps *maps)
+{
+	char *text = NULL;
+	struct err *err = maps_text(pid, &text);
+
+	*maps = (struct maps){ 0 };
+	return err ? err : maps_parse(text, maps);
 }
 
 void maps_done(struct maps *maps)

@@ -26,6 +26,10 @@ struct maps {
 };
 
 struct err *maps_read(pid_t pid, struct maps *maps) __attribute__((warn_unused_result));
+/* The same of text that came from there; it is taken over. */
+struct err *maps_parse(char *text, struct maps *maps) __attribute__((warn_unused_result));
+/* The text of a process's mappings. The caller frees. */
+struct err *maps_text(pid_t pid, char **text) __attribute__((warn_unused_result));
 void maps_done(struct maps *maps);
 #define AUTO_MAPS __attribute__((cleanup(maps_done)))
 

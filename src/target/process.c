@@ -210,14 +210,20 @@ static void open_objects(struct process *process)
 	}
 }
 
+struct err *process_read_maps(const struct process *process, struct maps *maps)
+{
+	return process->source ? process->source->maps(process->source->arg, maps) :
+				 maps_read(process->pid, maps);
+}
+
 struct err *process_refresh(struct process *process)
 {
 	struct maps maps;
 	struct err *err;
 
-	if (process->source)
+	if (process->source && !process->source->maps)
 		return NULL;
-	if ((err = maps_read(process->pid, &maps)))
+	if ((err = process_read_maps(process, &maps)))
 		return err;
 	maps_done(&process->maps);
 	process->maps = maps;

@@ -25,6 +25,8 @@ struct process_source {
 	void *arg;
 	bool (*read)(void *arg, uint64_t addr, void *to, size_t size);
 	struct err *(*open)(void *arg, const struct map *map, struct image **image);
+	/* The mappings as they are now; NULL: they do not change. */
+	struct err *(*maps)(void *arg, struct maps *maps);
 };
 
 struct process {
@@ -67,6 +69,9 @@ void process_close(struct process *process);
 void process_closep(struct process **process);
 #define AUTO_PROCESS __attribute__((cleanup(process_closep)))
 
+/* The mappings as they are now, for who needs no objects. */
+struct err *process_read_maps(const struct process *process, struct maps *maps)
+	__attribute__((warn_unused_result));
 /* Reads the mappings and objects again; old struct object stay where they are. */
 struct err *process_refresh(struct process *process) __attribute__((warn_unused_result));
 

@@ -24,10 +24,11 @@ static const struct map *find_stack(struct stacks *stacks, uint64_t sp)
 
 	if (!map)
 		map = maps_find(&stacks->fresh, sp);
-	if (map || stacks->is_fresh || stacks->process->source)
+	if (map || stacks->is_fresh ||
+	    (stacks->process->source && !stacks->process->source->maps))
 		return map;
 	maps_done(&stacks->fresh);
-	err_free(maps_read(stacks->process->pid, &stacks->fresh));
+	err_free(process_read_maps(stacks->process, &stacks->fresh));
 	stacks->is_fresh = true;
 	return maps_find(&stacks->fresh, sp);
 }
