@@ -102,10 +102,10 @@ static void arm_call_at(const uint8_t *code, size_t size, uint64_t addr,
 {
 	struct insn insn;
 
-	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 	if (!arm_decode(code, size, addr, &insn) || insn.flow != FLOW_CALL)
 		return;
-	call->kind = insn.is_direct ? CALL_DIRECT : CALL_REG;
+	call->kind = insn.is_direct ? CALL_ADDR : CALL_COL;
 	call->addr = insn.target;
 	call->col = word_at(code) >> 5 & 31;
 }
@@ -113,7 +113,7 @@ static void arm_call_at(const uint8_t *code, size_t size, uint64_t addr,
 static void arm_call_before(const uint8_t *code, size_t size, uint64_t ra,
 			    struct arch_call *call)
 {
-	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 	if (size >= 4)
 		arm_call_at(code + size - 4, 4, ra - 4, call);
 }

@@ -53,8 +53,8 @@ struct insn {
 	uint64_t mem;
 	uint8_t field_off;  /* of the displacement, when is_direct or is_pcrel */
 	uint8_t field_size; /* in bytes; 0: no such field */
-	/* What data-flow questions need (link/ehreg.c): a plain move. */
-	enum { MOVE_NONE, MOVE_REG, MOVE_LOAD, MOVE_STORE, MOVE_STORE_IMM } move;
+	/* What data-flow questions need: a plain move; MOVE_ADDR: an address (lea). */
+	enum { MOVE_NONE, MOVE_REG, MOVE_LOAD, MOVE_STORE, MOVE_STORE_IMM, MOVE_ADDR } move;
 	int16_t dst_reg, src_reg; /* DWARF columns, -1 if not a general register */
 	int16_t base_reg;         /* of a memory operand that is not pc-relative */
 	int64_t base_disp;
@@ -95,18 +95,23 @@ struct remote_layout {
 
 /* ---- what an unwinder must know beyond call frame information ------------- */
 
-/* The operand of the call in front of a return address. */
+/*
+ * The operand of the call in front of a return address: a place to begin from and
+ * steps from there, each of which adds a distance and takes the word found.
+ */
+enum { CALL_STEPS = 4 };
+
 struct arch_call {
 	enum {
-		CALL_UNKNOWN,  /* not to be told from the bytes and the registers */
-		CALL_DIRECT,   /* to addr */
-		CALL_SLOT,     /* through the word at addr */
-		CALL_REG,      /* to what column col holds */
-		CALL_TP,       /* through the word at thread pointer + addr */
-		CALL_MEM,      /* through the word at column col + addr */
+		CALL_UNKNOWN,  /* not to be told from the code */
+		CALL_ADDR,     /* begins with addr; without steps: a direct call */
+		CALL_COL,      /* with what column col holds */
+		CALL_TP,       /* with the thread pointer */
 	} kind;
 	uint64_t addr;
 	unsigned col;
+	unsigned nr_steps;
+	int64_t steps[CALL_STEPS];
 };
 
 /* What one instruction does to what an unwinder follows (unwind/bycode.c). */
@@ -169,8 +174,8 @@ struct arch_unwind {
 	/* What the call at addr says, which begins with the bytes. */
 	void (*call_at)(const uint8_t *code, size_t size, uint64_t addr,
 			struct arch_call *call);
-	/* Does the instruction change the column? Unknown ones do. */
-	bool (*writes)(const uint8_t *code, size_t size, unsigned col);
+	/* The general registers that an instruction changes, by column; unknown ones: all. */
+	uint32_t (*written)(const uint8_t *code, size_t size);
 };
 
 struct arch {

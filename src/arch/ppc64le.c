@@ -93,10 +93,10 @@ static void ppc_call_at(const uint8_t *code, size_t size, uint64_t addr,
 {
 	struct insn insn;
 
-	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 	if (!ppc_decode(code, size, addr, &insn) || insn.flow != FLOW_CALL)
 		return;
-	call->kind = insn.is_direct ? CALL_DIRECT : CALL_REG;
+	call->kind = insn.is_direct ? CALL_ADDR : CALL_COL;
 	call->addr = insn.target;
 	call->col = COL_CTR;
 }
@@ -104,7 +104,7 @@ static void ppc_call_at(const uint8_t *code, size_t size, uint64_t addr,
 static void ppc_call_before(const uint8_t *code, size_t size, uint64_t ra,
 			    struct arch_call *call)
 {
-	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 	if (size >= 4)
 		ppc_call_at(code + size - 4, 4, ra - 4, call);
 }

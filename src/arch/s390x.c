@@ -141,10 +141,10 @@ static void s390_call_at(const uint8_t *code, size_t size, uint64_t addr,
 {
 	struct insn insn;
 
-	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 	if (!s390_decode(code, size, addr, &insn) || insn.flow != FLOW_CALL)
 		return;
-	call->kind = insn.is_direct ? CALL_DIRECT : CALL_REG;
+	call->kind = insn.is_direct ? CALL_ADDR : CALL_COL;
 	call->addr = insn.target;
 	call->col = code[1] & 15;
 }
@@ -154,7 +154,7 @@ static void s390_call_before(const uint8_t *code, size_t size, uint64_t ra,
 {
 	unsigned ways = 0, len = 0;
 
-	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 	for (unsigned l = 2; l <= 6; l += 2)
 		if (call_of(code, size, l))
 			ways++, len = l;

@@ -108,7 +108,7 @@ static void note_move(const ZydisDecodedInstruction *raw,
 {
 	bool is_lea = raw->mnemonic == ZYDIS_MNEMONIC_LEA;
 
-	if ((raw->mnemonic != ZYDIS_MNEMONIC_MOV && !is_lea) || is_lea)
+	if (raw->mnemonic != ZYDIS_MNEMONIC_MOV && !is_lea)
 		return;
 	if (ops[0].type == ZYDIS_OPERAND_TYPE_REGISTER)
 		insn->dst_reg = x86_column_of(ops[0].reg.value);
@@ -116,7 +116,9 @@ static void note_move(const ZydisDecodedInstruction *raw,
 		insn->src_reg = x86_column_of(ops[1].reg.value);
 	if (ops[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
 		insn->imm = ops[1].imm.value.s;
-	if (ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
+	if (is_lea)
+		insn->move = MOVE_ADDR;
+	else if (ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
 		insn->move = ops[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ?
 			     MOVE_STORE_IMM : MOVE_STORE;
 	else if (ops[1].type == ZYDIS_OPERAND_TYPE_MEMORY)

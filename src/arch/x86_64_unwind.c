@@ -36,15 +36,22 @@ static bool writes_col(const ZydisDecodedInstruction *raw, const ZydisDecodedOpe
 	return false;
 }
 
-static bool x86_writes(const uint8_t *code, size_t size, unsigned col)
+static uint32_t x86_written(const uint8_t *code, size_t size)
 {
 	ZydisDecodedInstruction raw;
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
+	uint32_t mask = 0;
 
-	return !x86_decode_raw(code, size, &raw, ops) ||
-	       writes_col(&raw, ops, (int16_t)col) ||
-	       raw.meta.category == ZYDIS_CATEGORY_CALL ||
-	       raw.meta.category == ZYDIS_CATEGORY_SYSCALL;
+	if (!x86_decode_raw(code, size, &raw, ops) ||
+	    raw.meta.category == ZYDIS_CATEGORY_CALL ||
+	    raw.meta.category == ZYDIS_CATEGORY_SYSCALL)
+		return UINT32_MAX;
+	for (unsigned i = 0; i < raw.operand_count; i++)
+		if (ops[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    (ops[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+		    x86_column_of(ops[i].reg.value) >= 0)
+			mask |= 1u << x86_column_of(ops[i].reg.value);
+	return mask;
 }
 
 /* What an instruction that changes rsp makes of it; others lose it. */
@@ -127,36 +134,43 @@ static bool x86_stub_frame(const uint8_t *near, uint64_t pc, struct arch_frame *
 	return true;
 }
 
+static void call_memory(const ZydisDecodedOperand *op, uint64_t end, struct arch_call *call)
+{
+	int16_t base = x86_column_of(op->mem.base);
+
+	call->nr_steps = 1;
+	call->steps[0] = op->mem.disp.value;
+	if (op->mem.base == ZYDIS_REGISTER_RIP) {
+		call->kind = CALL_ADDR;
+		call->addr = end;
+	} else if (op->mem.index != ZYDIS_REGISTER_NONE) {
+		return;
+	} else if (op->mem.segment == ZYDIS_REGISTER_FS) {
+		call->kind = op->mem.base == ZYDIS_REGISTER_NONE ? CALL_TP : CALL_UNKNOWN;
+	} else if (base >= 0) {
+		call->kind = CALL_COL;
+		call->col = (unsigned)base;
+	}
+}
+
 static void x86_call_at(const uint8_t *code, size_t size, uint64_t addr,
 			struct arch_call *call)
 {
 	ZydisDecodedInstruction raw;
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
 
-	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 	if (!x86_decode_raw(code, size, &raw, ops) ||
 	    raw.meta.category != ZYDIS_CATEGORY_CALL)
 		return;
 	if (raw.raw.imm[0].is_relative) {
-		call->kind = CALL_DIRECT;
+		call->kind = CALL_ADDR;
 		call->addr = addr + raw.length + (uint64_t)raw.raw.imm[0].value.s;
 	} else if (ops[0].type == ZYDIS_OPERAND_TYPE_REGISTER) {
-		call->kind = CALL_REG;
+		call->kind = CALL_COL;
 		call->col = (unsigned)x86_column_of(ops[0].reg.value);
-	} else if (ops[0].mem.base == ZYDIS_REGISTER_RIP) {
-		call->kind = CALL_SLOT;
-		call->addr = addr + raw.length + (uint64_t)ops[0].mem.disp.value;
-	} else if (ops[0].mem.segment == ZYDIS_REGISTER_FS &&
-		   ops[0].mem.base == ZYDIS_REGISTER_NONE &&
-		   ops[0].mem.index == ZYDIS_REGISTER_NONE) {
-		call->kind = CALL_TP;
-		call->addr = (uint64_t)ops[0].mem.disp.value;
-	} else if (ops[0].mem.index == ZYDIS_REGISTER_NONE &&
-		   ops[0].mem.segment != ZYDIS_REGISTER_FS &&
-		   x86_column_of(ops[0].mem.base) >= 0) {
-		call->kind = CALL_MEM;
-		call->col = (unsigned)x86_column_of(ops[0].mem.base);
-		call->addr = (uint64_t)ops[0].mem.disp.value;
+	} else {
+		call_memory(&ops[0], addr + raw.length, call);
 	}
 }
 
@@ -169,14 +183,14 @@ static void x86_call_before(const uint8_t *code, size_t size, uint64_t ra,
 {
 	const uint8_t *end = code + size;
 
-	*call = (struct arch_call){ CALL_UNKNOWN, 0, 0 };
+	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 	if (size < 5 || end[-5] != 0xe8)
 		return;
 	for (unsigned len = 2; len <= 7; len++)
 		if (len < size && len != 5 && end[-(int)len] == 0xff &&
 		    (end[-(int)len + 1] & 0x38) == 0x10 && x86_follows_call(end - len, len))
 			return;
-	call->kind = CALL_DIRECT;
+	call->kind = CALL_ADDR;
 	call->addr = ra + bytes_get(end - 4, 4, false);
 	if (end[-1] & 0x80)
 		call->addr -= UINT64_C(1) << 32;
@@ -214,5 +228,5 @@ const struct arch_unwind x86_64_unwind = {
 	.stub_frame = x86_stub_frame,
 	.call_before = x86_call_before,
 	.call_at = x86_call_at,
-	.writes = x86_writes,
+	.written = x86_written,
 };

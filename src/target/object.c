@@ -31,10 +31,7 @@ static const struct {
 	const char *name;
 	enum unwind_switch what;
 } switch_names[] = {
-	{ "longjmp", SWITCH_AWAY }, { "_longjmp", SWITCH_AWAY },
-	{ "siglongjmp", SWITCH_AWAY }, { "__longjmp", SWITCH_AWAY },
-	{ "____longjmp_chk", SWITCH_AWAY }, { "__longjmp_chk", SWITCH_AWAY },
-	{ "__libc_longjmp", SWITCH_AWAY }, { "__libc_siglongjmp", SWITCH_AWAY },
+	{ "__longjmp", SWITCH_AWAY }, { "____longjmp_chk", SWITCH_AWAY },
 	{ "setcontext", SWITCH_AWAY }, { "swapcontext", SWITCH_AWAY },
 	{ "__start_context", SWITCH_AWAY },
 	/* its child uses the parent's stack, and its return address is off it */

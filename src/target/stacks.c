@@ -136,8 +136,9 @@ static bool is_thread_end(struct stacks *stacks, const struct unwind_frame *last
 	if (!stacks->has_anchor) {
 		stacks->has_anchor = true;
 		stacks->anchor = distance;
+		stacks->first_function = stacks->callee;
 	}
-	return distance == stacks->anchor;
+	return distance == stacks->anchor && stacks->callee == stacks->first_function;
 }
 
 /*
@@ -297,17 +298,20 @@ static void prepare(struct stacks *stacks, const struct regs *regs, size_t size)
 }
 
 struct noting {
+	struct stacks *stacks;
 	unwind_consume *consume;
 	void *arg;
-	uint64_t sp;
+	uint64_t sp, start;
 };
 
-/* The plain functions are called through this one, which sees where it ends. */
-static bool note_sp(void *arg, const struct unwind_frame *frame)
+/* Each frame passes here on its way, and with it what the end is judged by. */
+static bool note_frame(void *arg, const struct unwind_frame *frame)
 {
 	struct noting *noting = arg;
 
 	noting->sp = frame->sp;
+	noting->stacks->callee = noting->start;
+	noting->start = frame->start;
 	return noting->consume(noting->arg, frame);
 }
 
@@ -322,11 +326,11 @@ static void note_used(struct stacks *stacks, const struct regs *regs, uint64_t l
 enum unwind_reason stacks_walk(struct stacks *stacks, const struct regs *regs,
 			       unwind_consume *consume, void *arg)
 {
-	struct noting noting = { consume, arg, 0 };
+	struct noting noting = { stacks, consume, arg, 0, 0 };
 	enum unwind_reason reason;
 
 	prepare(stacks, regs, stacks->used + SPARE);
-	reason = unwind_walk(&stacks->unwinder, regs, note_sp, &noting);
+	reason = unwind_walk(&stacks->unwinder, regs, note_frame, &noting);
 	note_used(stacks, regs, noting.sp);
 	return reason;
 }
@@ -339,7 +343,9 @@ void stacks_take(struct stacks *stacks, const struct regs *regs)
 enum unwind_reason stacks_walk_taken(struct stacks *stacks, const struct regs *regs,
 				     unwind_consume *consume, void *arg, bool *beyond)
 {
-	enum unwind_reason reason = unwind_walk_plain(&stacks->unwinder, regs, consume, arg);
+	struct noting noting = { stacks, consume, arg, 0, 0 };
+	enum unwind_reason reason = unwind_walk_plain(&stacks->unwinder, regs, note_frame,
+						      &noting);
 
 	*beyond = stacks->moved;
 	return reason;

@@ -28,6 +28,8 @@ struct stacks {
 	 * pointer: the C library puts all at the same */
 	uint64_t anchor;
 	bool has_anchor;
+	uint64_t first_function; /* and what it calls first in each: start_thread */
+	uint64_t callee;         /* of the frame that is looked at now: its start */
 };
 
 struct err *stacks_init(struct stacks *stacks, const struct process *process,

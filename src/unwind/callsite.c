@@ -10,9 +10,7 @@ enum {
 	MAX_SEEN = 32,
 	MAX_FUNCTION = 1 << 18,
 	MAX_TARGETS = 64,      /* that one function jumps to */
-	MAX_CALLER = 4096,     /* bytes of a caller that are read for a call's operand */
 	PLT_SIZE = 1 << 16,    /* a stub and what its unbound slot leads to are as near */
-	TCB_SIZE = 4096,       /* of the C library's block at the thread pointer */
 };
 
 struct search {
@@ -160,7 +158,7 @@ static bool is_stub(struct search *s, const struct unwind_code *code, uint64_t a
 {
 	const uint8_t *bytes = code->bytes(code, addr, ARCH_INSN_MAX);
 
-	return bytes && s->u->arch->stub_slot(bytes, ARCH_INSN_MAX, addr, slot);
+	return bytes && s->u->arch->stub_slot && s->u->arch->stub_slot(bytes, ARCH_INSN_MAX, addr, slot);
 }
 
 static enum callsite reaches(struct search *s, uint64_t target, unsigned depth)
@@ -200,196 +198,6 @@ static enum callsite reaches(struct search *s, uint64_t target, unsigned depth)
 	return answer;
 }
 
-/* ---- what the call says ---------------------------------------------------- */
-
-/* The one value that a register has been given in the straight line so far. */
-struct definition {
-	bool is_there;
-	unsigned reg;
-	struct arch_call as;   /* the value, as if a call named it */
-};
-
-static bool is_kept(const struct arch *arch, int reg)
-{
-	return reg >= 0 && (cfi_known(arch->unwind->kept, (unsigned)reg) ||
-			    (unsigned)reg == arch->sp_col);
-}
-
-static void define(struct definition *def, const struct arch *arch, const struct insn *insn)
-{
-	def->is_there = false;
-	if (insn->dst_reg < 0 || insn->mem_size > 8)
-		return;
-	def->reg = (unsigned)insn->dst_reg;
-	def->is_there = true;
-	if (insn->move == MOVE_REG && is_kept(arch, insn->src_reg))
-		def->as = (struct arch_call){ CALL_REG, 0, (unsigned)insn->src_reg };
-	else if (insn->move == MOVE_LOAD && insn->mem_size == 8 && insn->is_pcrel)
-		def->as = (struct arch_call){ CALL_SLOT, insn->mem, 0 };
-	else if (insn->move == MOVE_LOAD && insn->mem_size == 8 && is_kept(arch, insn->base_reg))
-		def->as = (struct arch_call){ CALL_MEM, (uint64_t)insn->base_disp,
-					      (unsigned)insn->base_reg };
-	else
-		def->is_there = false;
-}
-
-/*
- * Where the straight line that leads to the call begins: behind the last place
- * before it where ways meet or part for good.  0: that cannot be seen.
- */
-static uint64_t find_line(const struct arch *arch, const uint8_t *bytes, uint64_t start,
-			  uint64_t size, uint64_t call_at)
-{
-	uint64_t line = start;
-	struct insn insn;
-
-	for (uint64_t at = start; at < start + size; at += insn.size) {
-		uint64_t next, left = start + size - at;
-
-		if (!arch->flow(bytes + (at - start), left, at, &insn))
-			return 0;
-		next = at + insn.size;
-		if (insn.flow == FLOW_JUMP && !insn.is_direct &&
-		    (!arch->decode(bytes + (at - start), left, at, &insn) || !insn.is_pcrel))
-			return 0; /* a table of jumps: ways that cannot be seen */
-		if (insn.flow != FLOW_NEXT && insn.flow != FLOW_BRANCH && next <= call_at &&
-		    next > line)
-			line = next;
-		if (insn.flow != FLOW_CALL && insn.is_direct && insn.target <= call_at &&
-		    insn.target > line)
-			line = insn.target;
-	}
-	return line;
-}
-
-static void follow(struct definition *def, const struct arch *arch, const uint8_t *bytes,
-		   uint64_t left, const struct insn *insn, unsigned wanted)
-{
-	if (insn->move != MOVE_NONE && insn->dst_reg == (int)wanted)
-		define(def, arch, insn);
-	else if (insn->flow != FLOW_NEXT && insn->flow != FLOW_BRANCH)
-		def->is_there = false;
-	else if (def->is_there && (arch->unwind->writes(bytes, left, wanted) ||
-				   (def->as.kind != CALL_SLOT &&
-				    arch->unwind->writes(bytes, left, def->as.col))))
-		def->is_there = false;
-}
-
-/* A call through a register that is not given back: what was put into it? */
-static void find_definition(const struct arch *arch, const uint8_t *bytes, uint64_t start,
-			    uint64_t size, uint64_t call_at, struct arch_call *call)
-{
-	struct definition def = { false, 0, *call };
-	struct insn insn;
-	uint64_t at = arch->unwind->writes ?
-		find_line(arch, bytes, start, size, call_at) : 0;
-
-	for (; at && at < call_at; at += insn.size) {
-		uint64_t left = start + size - at;
-
-		if (!arch->decode(bytes + (at - start), left, at, &insn))
-			break;
-		follow(&def, arch, bytes + (at - start), left, &insn, call->col);
-	}
-	if (def.is_there)
-		*call = def.as;
-	else
-		call->kind = CALL_UNKNOWN;
-}
-
-/* Where the instruction before ra begins, decoding from the function's start. */
-static uint64_t last_insn(const struct arch *arch, const uint8_t *bytes, uint64_t start,
-			  uint64_t ra)
-{
-	struct insn insn;
-	uint64_t at = start, last = 0;
-
-	while (at < ra && arch->flow(bytes + (at - start), ra - at, at, &insn)) {
-		last = at;
-		at += insn.size;
-	}
-	return at == ra ? last : 0;
-}
-
-static void find_call(const struct unwinder *u, struct site *site, uint64_t ra)
-{
-	const struct unwind_code *code = site->code;
-	uint64_t size = site->end - site->start, at;
-	const uint8_t *bytes;
-
-	site->call_known = true;
-	site->call.kind = CALL_UNKNOWN;
-	if (ra - code->start < ARCH_INSN_MAX)
-		return;
-	bytes = code->bytes(code, ra - ARCH_INSN_MAX, ARCH_INSN_MAX);
-	if (!bytes)
-		return;
-	u->arch->unwind->call_before(bytes, ARCH_INSN_MAX, ra, &site->call);
-	if (site->call.kind != CALL_UNKNOWN || size > MAX_CALLER || ra > site->end)
-		return;
-	bytes = code->bytes(code, site->start, size);
-	at = bytes ? last_insn(u->arch, bytes, site->start, ra) : 0;
-	if (!at)
-		return;
-	u->arch->unwind->call_at(bytes + (at - site->start), ra - at, at, &site->call);
-	if (site->call.kind == CALL_REG && !is_kept(u->arch, (int)site->call.col))
-		find_definition(u->arch, bytes, site->start, size, at, &site->call);
-}
-
-static bool word_at(const struct unwinder *u, uint64_t addr, uint64_t *value)
-{
-	uint8_t word[8];
-
-	if (!u->read(u->arg, addr, word, sizeof(word)))
-		return false;
-	*value = bytes_get(word, 8, u->arch->big_endian);
-	return true;
-}
-
-/* A word that nobody else changes while the call is on the stack. */
-static bool is_own(const struct unwinder *u, const struct caller *caller, uint64_t addr)
-{
-	const struct cfi_row *row = caller->site->row;
-	uint64_t cfa;
-
-	if (u->tp && addr - u->tp < TCB_SIZE)
-		return true;
-	if (row->cfa_expr.ops || !cfi_known(caller->known, row->cfa_col))
-		return false;
-	cfa = caller->cols[row->cfa_col] + (uint64_t)row->cfa_off;
-	return addr >= caller->sp && addr < cfa;
-}
-
-/* Where the call led; false if that cannot be told. */
-static bool evaluate(const struct unwinder *u, const struct caller *caller, uint64_t *target,
-		     bool *stays)
-{
-	const struct arch_call *call = &caller->site->call;
-	uint64_t addr;
-
-	*stays = call->kind == CALL_DIRECT;
-	switch (call->kind) {
-	case CALL_DIRECT:
-		*target = call->addr;
-		return true;
-	case CALL_SLOT:
-		return u->is_constant && u->is_constant(u->arg, call->addr) &&
-		       word_at(u, call->addr, target);
-	case CALL_REG:
-		*target = caller->cols[call->col];
-		return cfi_known(caller->known, call->col);
-	case CALL_TP:
-		return u->tp && call->addr < TCB_SIZE &&
-		       word_at(u, u->tp + call->addr, target);
-	case CALL_MEM:
-		addr = caller->cols[call->col] + call->addr;
-		return cfi_known(caller->known, call->col) && is_own(u, caller, addr) &&
-		       word_at(u, addr, target);
-	default:
-		return false;
-	}
-}
-
 enum callsite callsite_reaches(const struct unwinder *unwinder,
 			       const struct caller *caller, uint64_t callee_start,
 			       uint64_t callee_end, bool *stays)
@@ -397,19 +205,18 @@ enum callsite callsite_reaches(const struct unwinder *unwinder,
 	struct search s = { unwinder, caller->cache, callee_start, callee_end, { 0 }, 0 };
 	struct site *site = caller->site;
 	enum callsite answer;
-	uint64_t target;
+	uint64_t target = 0;
+	enum operand how = operand_find(unwinder, caller, &target);
 
-	*stays = true;
-	if (!site->call_known)
-		find_call(unwinder, site, caller->pc);
-	if (site->call.kind == CALL_UNKNOWN)
+	*stays = how == OPERAND_FIXED || site->call.kind == CALL_UNKNOWN;
+	if (how == OPERAND_UNKNOWN)
 		return CALLSITE_UNKNOWN;
-	if (!evaluate(unwinder, caller, &target, stays))
-		return CALLSITE_UNKNOWN;
-	if (site->target == target && site->target_callee == callee_start)
+	if (target && site->target == target && site->target_callee == callee_start)
 		return CALLSITE_YES;
-	answer = reaches(&s, target, 0);
-	if (answer != CALLSITE_NO) {
+	answer = target ? reaches(&s, target, 0) : CALLSITE_NO;
+	if (answer == CALLSITE_NO && how == OPERAND_HEARSAY)
+		return CALLSITE_DOUBT;
+	if (answer == CALLSITE_YES) {
 		site->target = target;
 		site->target_callee = callee_start;
 	}

@@ -12,16 +12,14 @@
 #ifndef STITCH_UNWIND_CALLSITE_H
 #define STITCH_UNWIND_CALLSITE_H
 
-#include "rows.h"
+#include "operand.h"
 
-enum callsite { CALLSITE_UNKNOWN, CALLSITE_YES, CALLSITE_NO };
-
-/* The caller's frame: its site and what is known of its registers. */
-struct caller {
-	struct unwind_cache *cache;
-	struct site *site;
-	uint64_t pc, sp;
-	const uint64_t *cols, *known;
+enum callsite {
+	CALLSITE_UNKNOWN,
+	CALLSITE_YES,
+	CALLSITE_NO,
+	/* What memory says now is no; but it may have said yes when the call was made. */
+	CALLSITE_DOUBT,
 };
 
 /*

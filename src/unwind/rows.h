@@ -23,7 +23,7 @@ struct site {
 	bool call_known;       /* call has been looked for */
 	struct arch_call call; /* the call in front of pc */
 	uint64_t callee;       /* start of the function that it was last found to reach, */
-	bool callee_sure;      /* or only not found not to */
+	unsigned callee_answer; /* enum callsite: whether that is certain */
 	/* the same where the call's operand has to be evaluated each time */
 	uint64_t target, target_callee;
 };

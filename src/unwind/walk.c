@@ -28,6 +28,7 @@ struct walk {
 	struct unwind_frame frames[2];
 	struct site *site;
 	bool callee_in_place;       /* it is one of SWITCH_IN_PLACE */
+	enum callsite last_call;    /* what the callee's call says of its callee */
 	uint64_t entered, limit;    /* where this stack was entered, and its mapping's end */
 	struct extent left[MAX_STACKS];
 	unsigned nr_left;
@@ -113,7 +114,26 @@ const char *unwind_reason_text(enum unwind_reason reason)
 
 /* ---- what was called, and by whom ------------------------------------------- */
 
-/* Did the call in front of this frame's pc lead to the frame before? */
+/*
+ * Did the call in front of this frame's pc lead to the frame before?  A doubt, that
+ * memory says otherwise now, is let pass once; but a frame between a doubt and
+ * another call that does not vouch for its callee has nobody to speak for it.
+ */
+static enum unwind_reason judge_call(struct walk *w, enum callsite answer)
+{
+	enum callsite before = w->last_call;
+
+	w->last_call = answer;
+	if (answer == CALLSITE_NO)
+		return w->callee_in_place ? UNWIND_TRANSITION : UNWIND_NOT_CALLEE;
+	if (w->callee_in_place && answer != CALLSITE_YES)
+		return UNWIND_TRANSITION;
+	if (answer != CALLSITE_YES && before != CALLSITE_YES &&
+	    (answer == CALLSITE_DOUBT || before == CALLSITE_DOUBT))
+		return UNWIND_NOT_CALLEE;
+	return UNWIND_OK;
+}
+
 static enum unwind_reason check_callee(struct walk *w)
 {
 	struct caller caller = { w->cache, w->site, w->frame->pc, w->frame->sp, w->cols,
@@ -123,21 +143,17 @@ static enum unwind_reason check_callee(struct walk *w)
 	enum callsite answer;
 	bool stays;
 
-	if (callee->is_signal || !callee->start)
+	if (callee->is_signal || !callee->start) {
+		w->last_call = CALLSITE_YES;
 		return UNWIND_OK;
-	if (site->callee == callee->start && (site->callee_sure || !w->callee_in_place))
-		return UNWIND_OK;
-	answer = callsite_reaches(w->u, &caller, callee->start, callee->end, &stays);
-	if (answer == CALLSITE_NO)
-		return w->callee_in_place ? UNWIND_TRANSITION : UNWIND_NOT_CALLEE;
-	if (w->callee_in_place && answer != CALLSITE_YES)
-		return UNWIND_TRANSITION;
-	/* What depends on registers or memory has to be asked again. */
-	if (stays) {
-		site->callee = callee->start;
-		site->callee_sure = answer == CALLSITE_YES;
 	}
-	return UNWIND_OK;
+	answer = callsite_reaches(w->u, &caller, callee->start, callee->end, &stays);
+	/* What depends on registers or memory has to be asked again. */
+	if (stays && answer != CALLSITE_NO) {
+		site->callee = callee->start;
+		site->callee_answer = answer;
+	}
+	return judge_call(w, answer);
 }
 
 /*
@@ -154,12 +170,12 @@ static bool callee_keeps(const struct walk *w, unsigned col)
 	struct insn insn;
 
 	if (!w->frame->is_call || callee->is_call || !code || !callee->start ||
-	    !cfi_known(w->before, col) || !w->arch->unwind->writes)
+	    !cfi_known(w->before, col) || col >= 32 || !w->arch->unwind->written)
 		return false;
 	bytes = code->bytes(code, callee->start, size);
 	for (at = 0; bytes && at < size; at += insn.size)
 		if (!w->arch->decode(bytes + at, size - at, callee->start + at, &insn) ||
-		    w->arch->unwind->writes(bytes + at, size - at, col))
+		    (w->arch->unwind->written(bytes + at, size - at) >> col & 1))
 			return false;
 	return bytes != NULL;
 }
@@ -180,7 +196,11 @@ static enum unwind_reason look(struct walk *w)
 	if (frame->is_call) {
 		if (frame->is_signal ? !w->site->is_trampoline : !w->site->after_call)
 			return UNWIND_NOT_A_CALL;
-		if (!frame->is_signal && (w->site->callee != w->callee->start || w->callee_in_place))
+		if (frame->is_signal)
+			w->last_call = CALLSITE_YES;
+		else if (w->site->callee == w->callee->start && w->callee->start)
+			reason = judge_call(w, w->site->callee_answer);
+		else
 			reason = check_callee(w);
 	}
 	return !reason && w->site->switches == SWITCH_AWAY ? UNWIND_TRANSITION : reason;
@@ -309,9 +329,9 @@ static bool enters_left(const struct walk *w, uint64_t sp)
 
 static inline enum unwind_reason check_stack(struct walk *w, uint64_t sp)
 {
-	/* A function without a frame, of a machine with a link register, adds nothing. */
-	bool grows = sp > w->frame->sp ||
-		     (sp == w->frame->sp && w->site->ra_in_register && !w->frame->is_call);
+	/* Without a frame, on a machine with a link register, a function adds nothing. */
+	bool grows = sp > w->frame->sp || (sp == w->frame->sp && !w->frame->is_call &&
+					   w->arch->unwind->ra_in_register);
 
 	if (w->frame->is_signal && (!grows || sp > w->limit))
 		return switch_stack(w, sp);
@@ -481,6 +501,7 @@ static void start(struct walk *w, const struct regs *regs)
 	set_frame(w->frame, regs_pc(arch, regs), regs_sp(arch, regs), false);
 	*w->callee = (struct unwind_frame){ 0 };
 	w->callee_in_place = false;
+	w->last_call = CALLSITE_YES; /* the first frame is where the thread is */
 	w->entered = w->frame->sp;
 	w->limit = limit_of(w, w->frame->sp);
 	w->nr_left = 0;
@@ -506,6 +527,7 @@ static bool guess(struct walk *w)
 	set_col(w, w->arch->sp_col, fp + 16);
 	*w->callee = (struct unwind_frame){ 0 };
 	w->callee_in_place = false;
+	w->last_call = CALLSITE_YES;
 	set_frame(w->frame, pc, fp + 16, true);
 	w->frame->is_guess = true;
 	return true;

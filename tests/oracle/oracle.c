@@ -18,14 +18,13 @@
 #include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bytes.h"
 #include "mem.h"
 #include "peers.h"
-#include "states.h"
+#include "recorder.h"
 #include "tap.h"
 #include "threads.h"
 
@@ -33,10 +32,8 @@ enum { VISITS = 2, TABLE = 1 << 20, PEERS_EVERY = 8, REFRESH_EVERY = 50000, MAX_
 
 struct run {
 	pid_t pid;
-	struct process *process;
-	struct process_source source;
-	struct record none;
-	struct stacks stacks;
+	struct recorder recorder;
+	struct process *process; /* the recorder's */
 	struct state state;
 	struct call calls[MAX_DEPTH];
 	bool had_signal;
@@ -44,9 +41,6 @@ struct run {
 	unsigned long steps;
 	struct counts counts, peers[3];
 	void *peer_state[3];
-	FILE *recording;
-	struct memory known;   /* what the recording has of the memory */
-	char *maps;            /* and of the mappings */
 	unsigned shown;
 };
 
@@ -56,78 +50,6 @@ static const struct peer *const peers[] = { &peer_libunwind_cached, &peer_libunw
 static long step_ptrace(long request, pid_t pid, long data)
 {
 	return syscall(SYS_ptrace, request, pid, NULL, data);
-}
-
-/* ---- the recording ------------------------------------------------------------ */
-
-static void put(struct run *run, char tag, const void *data, size_t size)
-{
-	uint32_t length = (uint32_t)size;
-
-	fputc(tag, run->recording);
-	fwrite(&length, sizeof(length), 1, run->recording);
-	fwrite(data, 1, size, run->recording);
-}
-
-static void note_lines(struct run *run, uint64_t addr, const uint8_t *bytes, size_t size)
-{
-	for (uint64_t at = addr & ~(uint64_t)(LINE - 1); at < addr + size; at += LINE) {
-		const struct line *old = memory_find(&run->known, at);
-		struct line now = { .addr = at };
-
-		if (at >= addr && at + LINE <= addr + size)
-			memcpy(now.bytes, bytes + (at - addr), LINE);
-		else if (pread(run->process->mem_fd, now.bytes, LINE, (off_t)at) != LINE)
-			continue;
-		if (old && !memcmp(old->bytes, now.bytes, LINE))
-			continue;
-		*memory_add(&run->known, at) = now;
-		put(run, 'L', &now, sizeof(now));
-	}
-}
-
-static bool read_memory(void *arg, uint64_t addr, void *to, size_t size)
-{
-	struct run *run = arg;
-	struct iovec local = { to, size };
-	struct iovec remote = { (void *)(uintptr_t)addr, size };
-
-	if (process_vm_readv(run->pid, &local, 1, &remote, 1, 0) != (ssize_t)size)
-		return false;
-	if (run->recording && run->process)
-		note_lines(run, addr, to, size);
-	return true;
-}
-
-static struct err *open_file(void *arg, const struct map *map, struct image **image)
-{
-	struct run *run = arg;
-	AUTO_FREE char *path = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
-				       (int)run->pid, map->start, map->end);
-
-	return image_open_part(path, image);
-}
-
-static struct err *read_maps(void *arg, struct maps *maps)
-{
-	struct run *run = arg;
-	char *text = NULL;
-	struct err *err = maps_text(run->pid, &text);
-
-	if (err)
-		return err;
-	if (run->recording && (!run->maps || strcmp(run->maps, text))) {
-		free(run->maps);
-		run->maps = mem_strdup(text);
-		put(run, 'M', text, strlen(text));
-	}
-	return maps_parse(text, maps);
-}
-
-static void put_state(struct run *run)
-{
-	put(run, 'R', run->state.regs.bytes, sizeof(run->state.regs.bytes));
-	put(run, 'S', run->calls, run->state.depth * sizeof(run->calls[0]));
 }
 
 /* ---- one state ---------------------------------------------------------------- */
@@ -183,15 +105,14 @@ static void compare(struct run *run)
 	enum verdict verdict;
 
 	seen.nr = 0;
-	reason = stacks_walk(&run->stacks, &run->state.regs, note, &seen);
+	reason = stacks_walk(&run->recorder.stacks, &run->state.regs, note, &seen);
 	verdict = judge(&run->state, seen.pc, seen.nr, reason == UNWIND_OK);
 	counts_add(&run->counts, verdict, reason);
 	if (verdict == TRUNCATED || verdict == WRONG)
 		show(run, verdict == WRONG ? "wrong" : "truncated", &seen);
 	else if (verdict == REFUSED)
 		show(run, unwind_reason_name(reason), &seen);
-	if (run->recording)
-		put_state(run);
+	recorder_state(&run->recorder, &run->state);
 	if (run->counts.states % PEERS_EVERY == 0)
 		ask_peers(run);
 }
@@ -296,23 +217,6 @@ static bool run_to_entry(struct run *run, struct process *live)
 	return !ended(thread_set_regs(arch, run->pid, regs)) && !ended(process_refresh(live));
 }
 
-/* The same process, but what is read of it goes through our hands. */
-static bool take_over(struct run *run, struct process *live)
-{
-	struct process from = { .arch = live->arch, .pid = run->pid, .entry = live->entry,
-				.start_stack = live->start_stack };
-	uint64_t words[] = { live->entry, live->start_stack };
-
-	run->source = (struct process_source){ run, read_memory, open_file, read_maps };
-	if (run->recording)
-		put(run, 'P', words, sizeof(words));
-	if (ended(read_maps(run, &from.maps)) ||
-	    ended(process_from(&run->source, &from, &run->process)))
-		return false;
-	run->process->mem_fd = dup(live->mem_fd);
-	return !ended(stacks_init(&run->stacks, run->process, &run->none));
-}
-
 static void become(char **argv)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -326,7 +230,7 @@ static void become(char **argv)
 	_exit(127);
 }
 
-static bool start(struct run *run, char **argv)
+static bool start(struct run *run, const char *recording, char **argv)
 {
 	AUTO_PROCESS struct process *live = NULL;
 
@@ -334,8 +238,11 @@ static bool start(struct run *run, char **argv)
 	if (!run->pid)
 		become(argv);
 	run->state.calls = run->calls;
-	return wait_step(run) && !ended(process_open(run->pid, &live)) &&
-	       run_to_entry(run, live) && take_over(run, live);
+	if (!wait_step(run) || ended(process_open(run->pid, &live)) ||
+	    !run_to_entry(run, live) || ended(recorder_begin(&run->recorder, live, recording)))
+		return false;
+	run->process = run->recorder.process;
+	return true;
 }
 
 static void report(struct run *run, const char *program)
@@ -356,9 +263,7 @@ int main(int argc, char **argv)
 	struct run *run = mem_alloc(sizeof(*run));
 	unsigned long max = argc > 3 ? strtoul(argv[2], NULL, 10) : 0;
 
-	if (max && strcmp(argv[1], "-"))
-		run->recording = fopen(argv[1], "we");
-	if (!max || !start(run, argv + 3)) {
+	if (!max || !start(run, argv[1], argv + 3)) {
 		printf("not ok 1 - cannot start\n1..1\n");
 		return 1;
 	}
@@ -370,12 +275,7 @@ int main(int argc, char **argv)
 	}
 	kill(run->pid, SIGKILL);
 	report(run, argv[3]);
-	if (run->recording)
-		ok(!fclose(run->recording), "recorded");
-	stacks_done(&run->stacks);
-	process_close(run->process);
-	memory_done(&run->known);
-	free(run->maps);
+	ok(recorder_end(&run->recorder), "recorded");
 	free(run);
 	return tap_done();
 }

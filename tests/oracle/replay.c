@@ -3,7 +3,8 @@
  * Walks recorded states again, and spoils some of them: one return address, or one
  * row, is changed, and a walk that still calls itself whole is counted, by kind.
  *
- * usage: replay RECORDING...
+ * usage: replay [--all] RECORDING...
+ * --all: every state is spoilt, again and again (snapshots have few).
  * REPLAY_SHOW=1 prints accepted mutants.  Fails if a state is silently truncated or
  * wrong, more than 0.1 % are refused, or more mutants are accepted than may be.
  */
@@ -39,7 +40,7 @@ static const char *const kind_names[] = {
  */
 static const unsigned most_accepted[] = { 50, 0, 0, 0, 0, 0, 50 };
 
-enum { MUTATE_EVERY = 40, MAX_SHOWN = 30 };
+enum { MUTATE_EVERY = 40, MAX_SHOWN = 30, FEW = 1000 };
 
 struct trace {
 	uint64_t pc[4096], start[4096];
@@ -59,6 +60,7 @@ struct replay {
 	unsigned long mutants[NR_KINDS], accepted[NR_KINDS], same[NR_KINDS];
 	uint64_t random;
 	unsigned shown;
+	unsigned rounds;       /* of spoiling each state; 0: one in MUTATE_EVERY, once */
 };
 
 /* ---- the recorded process ------------------------------------------------------ */
@@ -317,8 +319,19 @@ static void mutate_all(struct replay *r, const struct trace *truth)
 static void open_all(struct replay *r)
 {
 	for (size_t i = 0; i < r->process->maps.nr; i++)
-		if (r->process->maps.map[i].exec)
+		if (r->process->maps.map[i].exec && r->process->maps.map[i].path[0] == '/')
 			process_code_at(r->process, r->process->maps.map[i].start);
+}
+
+static void show_refused(struct replay *r, const struct trace *trace, enum unwind_reason reason)
+{
+	const struct object *object = process_object_at(r->process, trace->pc[trace->nr - 1]);
+
+	if (getenv("REPLAY_SHOW"))
+		printf("# %s at frame %u of %u: %s+%#" PRIx64 " under %#" PRIx64 "\n",
+		       unwind_reason_name(reason), trace->nr - 1, r->state.depth,
+		       object ? object->name : "?",
+		       object ? trace->pc[trace->nr - 1] - object->bias : 0, trace->pc[0]);
 }
 
 static void try_state(struct replay *r)
@@ -328,10 +341,13 @@ static void try_state(struct replay *r)
 	enum verdict verdict = judge(&r->state, trace.pc, trace.nr, reason == UNWIND_OK);
 
 	counts_add(&r->counts, verdict, reason);
-	if (verdict == RIGHT && r->counts.states % MUTATE_EVERY == 0) {
-		open_all(r);
+	if (verdict == REFUSED)
+		show_refused(r, &trace, reason);
+	if (verdict != RIGHT || (!r->rounds && r->counts.states % MUTATE_EVERY))
+		return;
+	open_all(r);
+	for (unsigned i = 0; i < (r->rounds ? r->rounds : 1); i++)
 		mutate_all(r, &trace);
-	}
 }
 
 /* ---- the recording --------------------------------------------------------------- */
@@ -414,7 +430,7 @@ static void report(const struct replay *sum, uint64_t ms)
 {
 	counts_print("all", &sum->counts);
 	printf("# in %" PRIu64 " ms\n", ms);
-	ok(sum->counts.states > 10000, "%lu states", sum->counts.states);
+	ok(sum->counts.states > (sum->rounds ? 0 : 10000), "%lu states", sum->counts.states);
 	ok(!sum->counts.truncated && !sum->counts.wrong, "nothing silently truncated or wrong");
 	ok(sum->counts.refused * 1000 <= sum->counts.states, "%lu refused, at most 0.1 %%",
 	   sum->counts.refused);
@@ -431,11 +447,13 @@ int main(int argc, char **argv)
 	struct replay sum = { 0 };
 	uint64_t start = clock_ms();
 
-	for (int i = 1; i < argc; i++) {
+	sum.rounds = argc > 1 && !strcmp(argv[1], "--all") ? FEW / 5 : 0;
+	for (int i = 1 + (sum.rounds > 0); i < argc; i++) {
 		struct replay *r = mem_alloc(sizeof(*r));
 		const char *slash = strrchr(argv[i], '/');
 
 		r->random = 88172645463325252;
+		r->rounds = sum.rounds;
 		replay_file(r, argv[i]);
 		counts_print(slash ? slash + 1 : argv[i], &r->counts);
 		end(r, &sum);
