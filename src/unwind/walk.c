@@ -193,6 +193,8 @@ static enum unwind_reason look(struct walk *w)
 	if (reason)
 		return reason;
 	frame->is_signal = w->site->row->is_signal;
+	if (w->site->is_trampoline)
+		frame->lookup = frame->pc; /* no call stands before it */
 	if (frame->is_call) {
 		if (frame->is_signal ? !w->site->is_trampoline : !w->site->after_call)
 			return UNWIND_NOT_A_CALL;
