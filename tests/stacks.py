@@ -207,8 +207,11 @@ def with_uprobe(stitch, folder, tracing):
     group = f'stitch{os.getpid()}'
 
     def tell(path, text):
-        with open(f'{tracing}/{path}', 'ab', buffering=0) as f:
-            f.write(text.encode())
+        fd = os.open(f'{tracing}/{path}', os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
     try:
         tell('uprobe_events', f'r:{group}/inner {program}:0x{int(at, 16):x}\n')
     except OSError as error:

@@ -97,7 +97,8 @@ static const struct unwind_code *find_code(void *arg, uint64_t addr, enum unwind
 	*why = UNWIND_NO_CODE;
 	if (code)
 		return code;
-	map = maps_find(&stacks->process->maps, addr);
+	/* A return address is looked up one byte before it, and there the page begins. */
+	map = maps_find(&stacks->process->maps, addr + 1);
 	/* kernel/events/uprobes.c: return addresses lead there, the real ones are lost */
 	if (map && !strcmp(map->path, "[uprobes]"))
 		*why = UNWIND_UPROBE;
