@@ -3,7 +3,8 @@
  * Walks the stacks of a stopped process again and again and says what it cost:
  * registers and stack are read anew each time, by each unwinder in its own way.
  *
- * usage: bench-unwind stitch|libdwfl|libunwind|libunwind-cached ROUNDS PID
+ * usage: bench-unwind stitch|floor|libdwfl|libunwind|libunwind-cached ROUNDS PID
+ * floor: only the two system calls that a walk cannot do without.
  * Prints: threads, frames, complete traces, cold (us for all threads, with
  * opening), warm (us a thread, the best round), peak resident memory (kB).
  */
@@ -60,6 +61,25 @@ static void ours_walk(void *state, pid_t tid, struct peer_trace *trace)
 		stacks_walk(&ours->stacks, &regs, count, &trace->nr) == UNWIND_OK;
 }
 
+/* What the walk of the same thread read last, and nothing done with it. */
+static void floor_walk(void *state, pid_t tid, struct peer_trace *trace)
+{
+	struct ours *ours = state;
+	static uint8_t room[1 << 20];
+	static struct { pid_t tid; size_t size; } known[4096];
+	size_t i = (size_t)tid % 4096;
+	struct regs regs;
+
+	if (known[i].tid != tid) {
+		ours_walk(state, tid, trace);
+		known[i].tid = tid;
+		known[i].size = ours->stacks.unwinder.window_size;
+	}
+	trace->complete = !thread_get_regs(ours->process->arch, tid, &regs) &&
+		process_try_read(ours->process, regs_sp(ours->process->arch, &regs), room,
+				 known[i].size < sizeof(room) ? known[i].size : sizeof(room));
+}
+
 static void ours_close(void *state)
 {
 	struct ours *ours = state;
@@ -69,6 +89,7 @@ static void ours_close(void *state)
 	free(ours);
 }
 
+static const struct peer floor_peer = { "floor", ours_open, floor_walk, ours_close };
 static const struct peer stitch = { "stitch", ours_open, ours_walk, ours_close };
 
 static const struct peer *find_peer(const char *name)
@@ -79,7 +100,7 @@ static const struct peer *find_peer(const char *name)
 		return &peer_libunwind;
 	if (!strcmp(name, "libunwind-cached"))
 		return &peer_libunwind_cached;
-	return &stitch;
+	return strcmp(name, "floor") ? &stitch : &floor_peer;
 }
 
 static struct totals walk_all(const struct peer *peer, void *state, const pid_t *tids,

@@ -280,33 +280,43 @@ def comm(pid):
         return ''
 
 
-def run_daemon(stitch, folder, name, snapshot):
-    command = [word.replace('{}', folder) for word in DAEMONS[name]]
-    if name == 'postgres' and not os.path.isdir('/usr/lib/postgresql') or \
-            name != 'postgres' and not shutil.which(command[0]):
-        raise Skip(f'{name} is not installed')
-    configure(name, folder)
-    daemon = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              stdin=subprocess.DEVNULL, cwd=folder)
-    try:
+class Daemon:
+    """A daemon, running and idle; pids: it and what it has begotten."""
+
+    def __init__(self, name, folder):
+        command = [word.replace('{}', folder) for word in DAEMONS[name]]
+        if name == 'postgres' and not os.path.isdir('/usr/lib/postgresql') or \
+                name != 'postgres' and not shutil.which(command[0]):
+            raise Skip(f'{name} is not installed')
+        configure(name, folder)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder,
+                                        stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         time.sleep(4 if name in ('mariadbd', 'named', 'postgres') else 1.5)
-        pids = [p for p in family(daemon.pid) if comm(p) not in ('runuser', '')]
-        need(pids and daemon.poll() is None, f'{name} does not run')
-        for pid in pids:
-            for thread in threads_of(stitch, pid):
-                sound(thread)
-            if snapshot:
-                sh(snapshot, os.path.join(os.environ['STACKS_RECORD'], f'{name}-{pid}'), str(pid))
-    finally:
-        for pid in reversed(family(daemon.pid)):
+        self.pids = [p for p in family(self.process.pid) if comm(p) not in ('runuser', '')]
+        need(self.pids and self.process.poll() is None, f'{name} does not run')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ignored):
+        for pid in reversed(family(self.process.pid)):
             try:
                 os.kill(pid, signal.SIGTERM)
             except OSError:
                 pass
         try:
-            daemon.wait(20)
+            self.process.wait(20)
         except subprocess.TimeoutExpired:
-            daemon.kill()
+            self.process.kill()
+
+
+def run_daemon(stitch, folder, name, snapshot):
+    with Daemon(name, folder) as daemon:
+        for pid in daemon.pids:
+            for thread in threads_of(stitch, pid):
+                sound(thread)
+            if snapshot:
+                sh(snapshot, os.path.join(os.environ['STACKS_RECORD'], f'{name}-{pid}'), str(pid))
 
 
 def main():

@@ -315,7 +315,8 @@ static struct err *open_fd(int fd, bool symbols, struct image **result)
 
 static struct err *open_path(const char *path, bool symbols, struct image **result)
 {
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A pipe, whose name may come from a core file, must not be waited for. */
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return err_sys(errno, "%s", path);

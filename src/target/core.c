@@ -234,7 +234,8 @@ static void take_segments(const struct core *core, struct maps *maps)
 		map->exec = seg->flags & PF_X;
 		map->path = "";
 	}
-	qsort(maps->map, maps->nr, sizeof(*maps->map), by_start);
+	if (maps->nr)
+		qsort(maps->map, maps->nr, sizeof(*maps->map), by_start);
 }
 
 /* One number for each name, as inodes are. */

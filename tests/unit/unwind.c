@@ -18,9 +18,11 @@ struct world {
 	struct buf eh;
 	struct unwind_code object;
 	bool end_is_good;
+	uint64_t shadow, limit; /* of the shadow stack, of the stack's mapping; 0: none */
 };
 
 static struct world w;
+static struct regs regs; /* pc and sp are set by walk() */
 
 static void record(const void *body, size_t size)
 {
@@ -93,6 +95,7 @@ static void build_world(void)
 
 	buf_done(&w.eh);
 	memset(&w, 0, sizeof(w));
+	memset(&regs, 0, sizeof(regs));
 	put_cie();
 	put_fde(0x1000, 0x100, none, sizeof(none));
 	put_fde(0x1100, 0x100, middle, sizeof(middle));
@@ -125,11 +128,17 @@ static bool note(void *arg, const struct unwind_frame *frame)
 	return true;
 }
 
+static uint64_t stack_end(void *arg, uint64_t sp)
+{
+	(void)arg, (void)sp;
+	return w.limit;
+}
+
 static enum unwind_reason walk(uint64_t pc, uint64_t sp, struct seen *seen)
 {
 	struct unwinder u = { .arch = x86, .read = read_mem, .find_code = find_code,
-			      .is_end = is_end };
-	struct regs regs = { { 0 } };
+			      .is_end = is_end, .shadow = w.shadow,
+			      .stack_end = w.limit ? stack_end : NULL };
 
 	regs_set(x86, &regs, x86->pc_off, pc);
 	regs_set(x86, &regs, x86->sp_off, sp);
@@ -257,6 +266,189 @@ static void test_odd(void)
 	   "refused: the return address is in a register (longjmp)");
 }
 
+static void set_eh(void)
+{
+	w.object.eh.data = w.eh.data;
+	w.object.eh.size = w.eh.size;
+}
+
+/* The shadow stack has the same return addresses, or the trace is refused. */
+static void test_shadow(void)
+{
+	struct seen seen;
+
+	good_stack();
+	w.shadow = STACK + 0x800;
+	put_stack(STACK + 0x800, 0x1155);
+	put_stack(STACK + 0x808, 0x1355);
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_OK, "a shadow stack that agrees");
+	put_stack(STACK + 0x808, 0x1255);
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_SHADOW,
+	   "refused: the shadow stack does not agree");
+	w.shadow = STACK + STACK_SIZE;
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_SHADOW,
+	   "refused: the shadow stack cannot be read");
+}
+
+static void test_limit(void)
+{
+	struct seen seen;
+
+	good_stack();
+	w.limit = STACK + 0x120;
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_OK, "up to the end of the mapping");
+	w.limit = STACK + 0x110;
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_LEFT_STACK,
+	   "refused: beyond the stack's mapping");
+}
+
+/* What the kernel leaves for the trampoline at 0x1400: pc and sp of the interrupted. */
+static void put_signal(uint64_t at, uint64_t pc, uint64_t sp)
+{
+	put_stack(at + 40 + 16 * 8, pc);
+	put_stack(at + 40 + 15 * 8, sp);
+}
+
+/* A handler on a stack of its own, and two that lead back and forth for ever. */
+static void test_signal_stacks(void)
+{
+	struct seen seen;
+
+	good_stack();
+	memcpy(w.code + 0x400, x86->unwind->trampoline, x86->unwind->trampoline_size);
+	put_stack(STACK + 0x800, 0x1400);
+	put_signal(STACK + 0x808, 0x1004, STACK + 0x100);
+	ok(walk(0x1020, STACK + 0x800, &seen) == UNWIND_OK && seen.nr == 5 &&
+	   seen.pc[1] == 0x1400 && seen.pc[2] == 0x1004 && seen.pc[3] == 0x1155,
+	   "a handler on another stack");
+	put_stack(STACK + 0x100, 0x1400);
+	put_signal(STACK + 0x108, 0x1004, STACK + 0x800);
+	ok(walk(0x1020, STACK + 0x800, &seen) == UNWIND_ENTERED_TWICE,
+	   "refused: a stack that was left is entered again");
+	good_stack();
+	put_stack(STACK + 0x800, 0x1402);
+	ok(walk(0x1020, STACK + 0x800, &seen) != UNWIND_OK,
+	   "refused: a handler that returns behind the trampoline's beginning");
+}
+
+/* A CFA in a register that calls do not keep: known only if the callee leaves it. */
+static void test_clobbered(void)
+{
+	static const uint8_t in_rax[] = { DW_CFA_def_cfa, 0, 16 };
+	static const uint8_t none[] = { DW_CFA_nop };
+	struct seen seen;
+
+	for (unsigned writes = 0; writes < 2; writes++) {
+		good_stack();
+		put_fde(0x1400, 0x100, in_rax, sizeof(in_rax));
+		put_fde(0x1500, 0x10, none, sizeof(none));
+		set_eh();
+		memset(w.code + 0x500, 0x90, 15);
+		w.code[0x50f] = 0xc3;
+		if (writes)
+			memcpy(w.code + 0x504, "\x31\xc0", 2); /* xor %eax,%eax */
+		w.code[0x453] = 0xff;
+		w.code[0x454] = 0xd3; /* call *%rbx */
+		regs_set(x86, &regs, (size_t)x86->col_off[3], 0x1500);
+		regs_set(x86, &regs, (size_t)x86->col_off[0], STACK + 0x108);
+		put_stack(STACK + 0xf8, 0x1455);
+		put_stack(STACK + 0x110, 0x1355);
+		enum unwind_reason got = walk(0x1502, STACK + 0xf8, &seen);
+
+		ok(got == (writes ? UNWIND_NO_REGISTER : UNWIND_OK),
+		   "a CFA in rax under a callee that %s it: %s", writes ? "writes" : "leaves",
+		   unwind_reason_name(got));
+	}
+}
+
+/* The caller's register tells where it called: another function is refused. */
+static void test_call_operand(void)
+{
+	struct seen seen;
+
+	good_stack();
+	memset(w.code + 0x300, 0x90, 0x100);
+	w.code[0x354] = 0xd3;
+	w.code[0x353] = 0xff; /* start calls *%rbx, which middle leaves alone */
+	w.code[0x3ff] = 0xc3;
+	regs_set(x86, &regs, (size_t)x86->col_off[3], 0x1100);
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_OK, "a call by a register that is kept");
+	regs_set(x86, &regs, (size_t)x86->col_off[3], 0x1300);
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_NOT_CALLEE,
+	   "refused: the register says another function");
+}
+
+static void put_code(unsigned at, const char *bytes, size_t size)
+{
+	memcpy(w.code + at, bytes, size);
+}
+
+/* Stubs and start-up code without CFI, at each of their instructions. */
+static void test_bare(void)
+{
+	static const struct {
+		const char *what, *code;
+		size_t size;
+		struct { unsigned at; int sp; } places[8]; /* sp: from the return address */
+	} rows[] = {
+		{ "a lazy PLT entry", "\xff\x25\0\0\0\0\x68\1\0\0\0\xe9\0\0\0\0", 16,
+		  { { 0, 0 }, { 6, 0 }, { 11, -8 } } },
+		{ "the first PLT entry", "\xff\x35\0\0\0\0\xff\x25\0\0\0\0", 12,
+		  { { 0, -8 }, { 6, -16 } } },
+		/* sub $8,%rsp; mov %rbx,%rax; test; je 1f; call *%rax; 1: add $8,%rsp; ret */
+		{ ".init", "\x48\x83\xec\x08\x48\x89\xd8\x48\x85\xc0\x74\x02\xff\xd0"
+		  "\x48\x83\xc4\x08\xc3", 19,
+		  { { 0, 0 }, { 4, -8 }, { 7, -8 }, { 10, -8 }, { 14, -8 }, { 18, 0 } } },
+		/* cmpl; jne 1f; push %rbp; mov %rsp,%rbp; call *%rbx; pop %rbp; ret; 1: ret */
+		{ "the destructors' function", "\x83\xf8\x00\x75\x08\x55\x48\x89\xe5\xff"
+		  "\xd3\x5d\xc3\xc3", 14,
+		  { { 0, 0 }, { 3, 0 }, { 5, 0 }, { 6, -8 }, { 9, -8 }, { 11, -8 }, { 12, 0 } } },
+	};
+	struct seen seen;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		for (unsigned j = 0; !j || rows[i].places[j].at; j++) {
+			good_stack();
+			w.object.may_lack_cfi = true;
+			put_code(0x240, rows[i].code, rows[i].size);
+			put_stack(STACK + 0x100, 0x1155);
+			enum unwind_reason got = walk(
+				0x1240 + rows[i].places[j].at,
+				(uint64_t)(STACK + 0x100 + rows[i].places[j].sp), &seen);
+
+			ok(got == UNWIND_OK && seen.nr == 3, "%s at %u: %s", rows[i].what,
+			   rows[i].places[j].at, unwind_reason_name(got));
+		}
+	good_stack();
+	w.object.may_lack_cfi = true;
+	put_code(0x240, "\x48\x83\xe4\xc0\xc3", 5); /* and $-64,%rsp; ret */
+	ok(walk(0x1240, STACK + 0x100, &seen) == UNWIND_NO_CFI,
+	   "refused: code that aligns the stack");
+	good_stack();
+	w.object.may_lack_cfi = true;
+	put_code(0x240, "\x74\x01\x58\xc3", 4); /* je 1f; pop %rax; 1: ret */
+	ok(walk(0x1240, STACK + 0x100, &seen) == UNWIND_NO_CFI,
+	   "refused: ways that end differently");
+}
+
+/* The plain walk goes on behind what is not to be trusted, and says so. */
+static void test_plain(void)
+{
+	struct unwinder u = { .arch = x86, .read = read_mem, .find_code = find_code,
+			      .is_end = is_end };
+	struct seen seen = { 0 };
+
+	good_stack();
+	w.code[0x154] = 0; /* no call in front of middle's pc any more */
+	regs_set(x86, &regs, x86->pc_off, 0x1010);
+	regs_set(x86, &regs, x86->sp_off, STACK + 0x100);
+	ok(unwind_walk(&u, &regs, note, &seen) == UNWIND_NOT_A_CALL && seen.nr == 2,
+	   "the reliable walk ends");
+	seen.nr = 0;
+	ok(unwind_walk_plain(&u, &regs, note, &seen) == UNWIND_NOT_A_CALL && seen.nr == 3 &&
+	   seen.pc[2] == 0x1355, "the plain walk goes on, with the same verdict");
+}
+
 static bool read_word(void *arg, uint64_t addr, uint64_t *value)
 {
 	return read_mem(arg, addr, value, 8);
@@ -310,6 +502,13 @@ int main(void)
 	test_call_target();
 	test_ends();
 	test_odd();
+	test_shadow();
+	test_limit();
+	test_signal_stacks();
+	test_clobbered();
+	test_call_operand();
+	test_bare();
+	test_plain();
 	test_expressions();
 	buf_done(&w.eh);
 	return tap_done();
