@@ -20,7 +20,10 @@ check:
 
 bench: all
 	@scripts/deps bench
-	@bench/run $(BUILD)/src/stitch
+	@test -d build-bench || meson setup build-bench -Dbuildtype=release -Db_ndebug=false >/dev/null
+	@ninja -C build-bench --quiet
+	@bench/run build-bench/src/stitch
+	@bench/stacks build-bench/tests/bench-unwind
 
 install: all
 	@ninja -C $(BUILD) --quiet install

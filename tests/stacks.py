@@ -235,7 +235,7 @@ DAEMONS = {
                  '-h', ''],
     'mariadbd': ['mariadbd', '--no-defaults', '--user=root', '--datadir={}/my',
                  '--socket={}/my.sock', '--skip-networking'],
-    'python3': ['python3', '-c', 'import threading, time\nfor i in range(4):\n threading.Thread('
+    'python3': ['/usr/bin/python3', '-c', 'import threading, time\nfor i in range(4):\n threading.Thread('
                 'target=time.sleep, args=(1000,)).start()\n'],
 }
 

@@ -11,7 +11,7 @@
 enum {
 	WINDOW = 256 << 10, /* the most of a stack that is read at once */
 	FIRST = 12 << 10,   /* what is read of the first stack; most use less */
-	SPARE = 512,        /* and of the next, beyond what the last one used */
+	SPARE = 4608,       /* beyond what the last one used: there is the thread's block */
 	START_ABOVE = 16,   /* _start takes argc off, before it aligns the stack */
 	MAX_ANCHOR = 1 << 20,
 	MAX_EH_FRAME = 16 << 20,

@@ -74,6 +74,7 @@ static bool find_jumps(struct search *s, const struct unwind_code *code,
 		       uint64_t start, uint64_t end, uint64_t *targets, unsigned *nr)
 {
 	const uint8_t *bytes = code->bytes(code, start, end - start);
+	uint64_t last_start = 0, last_end = 0;
 	struct insn insn;
 
 	*nr = 0;
@@ -98,8 +99,13 @@ static bool find_jumps(struct search *s, const struct unwind_code *code,
 					   end : behind(s, code, end);
 		if (!jumps || (insn.target >= start && insn.target < end))
 			continue;
+		/* One jump into a function is as good as many: .cold has dozens. */
+		if (insn.target >= last_start && insn.target < last_end)
+			continue;
 		if (*nr >= MAX_TARGETS - 1)
 			return false;
+		if (!function_at(code, insn.target, &last_start, &last_end))
+			last_start = last_end = 0;
 		targets[(*nr)++] = insn.target;
 	}
 	return true;
@@ -206,19 +212,23 @@ enum callsite callsite_reaches(const struct unwinder *unwinder,
 	struct site *site = caller->site;
 	enum callsite answer;
 	uint64_t target = 0;
-	enum operand how = operand_find(unwinder, caller, &target);
+	enum operand how = operand_find(unwinder, caller, callee_start, &target);
 
 	*stays = how == OPERAND_FIXED || site->call.kind == CALL_UNKNOWN;
 	if (how == OPERAND_UNKNOWN)
 		return CALLSITE_UNKNOWN;
-	if (target && site->target == target && site->target_callee == callee_start)
+	if (how == OPERAND_HEARD)
 		return CALLSITE_YES;
+	if (target && site->target == target && site->target_callee == callee_start) {
+		site->object_callee = callee_start;
+		return CALLSITE_YES;
+	}
 	answer = target ? reaches(&s, target, 0) : CALLSITE_NO;
 	if (answer == CALLSITE_NO && how == OPERAND_HEARSAY)
 		return CALLSITE_DOUBT;
 	if (answer == CALLSITE_YES) {
 		site->target = target;
-		site->target_callee = callee_start;
+		site->target_callee = site->object_callee = callee_start;
 	}
 	return answer;
 }

@@ -6,7 +6,7 @@
 #include "bytes.h"
 
 enum {
-	MAX_CALLER = 4096,     /* bytes of a caller that are read for a call's operand */
+	MAX_CALLER = 32768,    /* bytes of a caller that are read for a call's operand */
 	TCB_SIZE = 4096,       /* of the C library's block at the thread pointer */
 	NR_VALUES = 32,        /* registers that are followed, by column */
 };
@@ -45,7 +45,7 @@ static void load_from(const struct value *value, int64_t disp, struct value *out
 	*out = v;
 }
 
-static struct value constant(uint64_t addr)
+static struct value address(uint64_t addr)
 {
 	return (struct value){ { .kind = CALL_ADDR, .addr = addr }, 0 };
 }
@@ -59,14 +59,14 @@ static struct value result_of(const struct line *line, const struct insn *insn)
 	if (insn->move == MOVE_REG && src < NR_VALUES) {
 		out = line->values[src];
 	} else if (insn->move == MOVE_LOAD && insn->mem_size == 8) {
-		struct value at = constant(insn->mem);
+		struct value at = address(insn->mem);
 
 		if (insn->is_pcrel)
 			load_from(&at, 0, &out);
 		else if (base < NR_VALUES)
 			load_from(&line->values[base], insn->base_disp, &out);
 	} else if (insn->move == MOVE_ADDR && insn->is_pcrel) {
-		out = constant(insn->mem);
+		out = address(insn->mem);
 	} else if (insn->move == MOVE_ADDR && base < NR_VALUES) {
 		out = line->values[base];
 		out.add += insn->base_disp;
@@ -86,12 +86,36 @@ static void forget(struct line *line, uint32_t written)
 	}
 }
 
+/* What a register that functions give back holds after a write is known at the call. */
+static void know_kept(struct line *line, uint32_t written)
+{
+	for (unsigned col = 0; col < NR_VALUES && col < line->arch->nr_cols; col++)
+		if (written >> col & 1 && is_kept(line->arch, col) && written != UINT32_MAX)
+			line->values[col] = (struct value){ { .kind = CALL_COL, .col = col }, 0 };
+}
+
+/* A value that is kept from here on, in a register or in the frame, is known by that. */
+static void keep(struct line *line, const struct insn *insn)
+{
+	unsigned src = (unsigned)insn->src_reg, base = (unsigned)insn->base_reg;
+	unsigned dst = (unsigned)insn->dst_reg;
+
+	if (src >= NR_VALUES || line->values[src].from.kind != CALL_UNKNOWN)
+		return;
+	if (insn->move == MOVE_REG && dst < NR_VALUES && is_kept(line->arch, dst))
+		line->values[src] = line->values[dst];
+	else if (insn->move == MOVE_STORE && insn->mem_size == 8 && base < NR_VALUES &&
+		 is_kept(line->arch, base))
+		load_from(&line->values[base], insn->base_disp, &line->values[src]);
+}
+
 static void take(struct line *line, const uint8_t *bytes, uint64_t left,
 		 const struct insn *insn)
 {
 	bool moves = insn->dst_reg >= 0 && insn->dst_reg < NR_VALUES &&
 		     insn->move != MOVE_NONE && insn->move != MOVE_STORE &&
 		     insn->move != MOVE_STORE_IMM;
+	uint32_t written = line->arch->unwind->written(bytes, left);
 	struct value out;
 
 	if (insn->flow != FLOW_NEXT && insn->flow != FLOW_BRANCH) {
@@ -99,17 +123,21 @@ static void take(struct line *line, const uint8_t *bytes, uint64_t left,
 		return;
 	}
 	out = moves ? result_of(line, insn) : (struct value){ { .kind = CALL_UNKNOWN }, 0 };
-	forget(line, line->arch->unwind->written(bytes, left));
+	forget(line, written);
+	know_kept(line, written);
 	/* one that rests on the register itself went with it: mov (%rbx),%rbx */
-	if (moves && !(out.from.kind == CALL_COL && out.from.col == (unsigned)insn->dst_reg))
+	if (moves && out.from.kind != CALL_UNKNOWN &&
+	    !(out.from.kind == CALL_COL && out.from.col == (unsigned)insn->dst_reg))
 		line->values[insn->dst_reg] = out;
+	keep(line, insn);
 }
 
 /*
  * Where the straight line that leads to the call begins: behind the last place
- * before it where ways meet or part for good.  0: that cannot be seen.
+ * before it where ways meet or part for good.  0: that cannot be seen.  *unsure: the
+ * function has a table of jumps, and one might lead into the line.
  */
-static uint64_t find_line(const struct line *line, uint64_t call_at)
+static uint64_t find_line(const struct line *line, uint64_t call_at, bool *unsure)
 {
 	const struct arch *arch = line->arch;
 	uint64_t begin = line->start, end = line->start + line->size;
@@ -124,7 +152,7 @@ static uint64_t find_line(const struct line *line, uint64_t call_at)
 		next = at + insn.size;
 		if (insn.flow == FLOW_JUMP && !insn.is_direct &&
 		    (!arch->decode(bytes, end - at, at, &insn) || !insn.is_pcrel))
-			return 0; /* a table of jumps: ways that cannot be seen */
+			*unsure = true;
 		if (insn.flow != FLOW_NEXT && insn.flow != FLOW_BRANCH && next <= call_at &&
 		    next > begin)
 			begin = next;
@@ -136,10 +164,11 @@ static uint64_t find_line(const struct line *line, uint64_t call_at)
 }
 
 /* A call by a register that is not given back: how did its value come there? */
-static void trace_back(struct line *line, uint64_t call_at, struct arch_call *call)
+static void trace_back(struct line *line, uint64_t call_at, struct arch_call *call,
+		       bool *unsure)
 {
 	const struct arch *arch = line->arch;
-	uint64_t at = arch->unwind->written ? find_line(line, call_at) : 0;
+	uint64_t at = arch->unwind->written ? find_line(line, call_at, unsure) : 0;
 	uint64_t end = line->start + line->size;
 	struct arch_call was = *call;
 	struct value value;
@@ -204,7 +233,7 @@ static void find_call(const struct unwinder *u, struct site *site, uint64_t ra)
 		return;
 	u->arch->unwind->call_at(line.bytes + (at - line.start), ra - at, at, &site->call);
 	if (site->call.kind == CALL_COL && !is_kept(u->arch, site->call.col))
-		trace_back(&line, at, &site->call);
+		trace_back(&line, at, &site->call, &site->unsure);
 }
 
 /* ---- its value now ------------------------------------------------------------ */
@@ -253,28 +282,39 @@ static bool begin_value(const struct unwinder *u, const struct caller *caller, u
 }
 
 enum operand operand_find(const struct unwinder *u, const struct caller *caller,
-			  uint64_t *target)
+			  uint64_t callee, uint64_t *target)
 {
 	struct site *site = caller->site;
-	bool certain = true;
+	bool certain, fixed;
 	uint64_t v;
 
 	if (!site->call_known)
 		find_call(u, site, caller->pc);
+	fixed = site->call.kind == CALL_ADDR && !site->unsure;
+	certain = !site->unsure;
 	if (!begin_value(u, caller, &v))
 		return OPERAND_UNKNOWN;
 	for (unsigned i = 0; i < site->call.nr_steps; i++) {
 		uint64_t at = v + (uint64_t)site->call.steps[i];
 
-		certain &= is_own(u, caller, at) ||
-			   (u->is_constant && u->is_constant(u->arg, at));
+		bool constant = u->is_constant && u->is_constant(u->arg, at);
+
+		fixed &= constant;
+		if (certain && !constant && !is_own(u, caller, at)) {
+			certain = false;
+			/* Hearsay is heard once: the same object, the same callee. */
+			if (site->object == at && site->object_callee == callee)
+				return OPERAND_HEARD;
+			site->object = at;
+			site->object_callee = 0;
+		}
 		if (!word_at(u, at, &v)) {
 			*target = 0; /* nowhere */
 			return OPERAND_HEARSAY;
 		}
 	}
 	*target = v;
-	if (site->call.kind == CALL_ADDR && !site->call.nr_steps)
+	if (fixed)
 		return OPERAND_FIXED;
 	return certain ? OPERAND_CERTAIN : OPERAND_HEARSAY;
 }

@@ -22,11 +22,16 @@ struct caller {
 enum operand {
 	OPERAND_UNKNOWN,
 	OPERAND_HEARSAY, /* a word on the way may have been changed since the call */
+	OPERAND_HEARD,   /* that word has led to the callee when it was read before */
 	OPERAND_CERTAIN,
 	OPERAND_FIXED,   /* certain, and the same at each call from here */
 };
 
+/*
+ * callee: where the function above begins.  What OPERAND_HEARD goes by is set by the
+ * caller in the site: object_callee, when the target has been found to be right.
+ */
 enum operand operand_find(const struct unwinder *unwinder, const struct caller *caller,
-			  uint64_t *target);
+			  uint64_t callee, uint64_t *target);
 
 #endif

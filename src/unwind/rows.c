@@ -403,6 +403,9 @@ enum unwind_reason rows_fill(const struct unwinder *u, struct unwind_cache *cach
 	*slot = site;
 	memset(site, 0, sizeof(*site));
 	reason = fill_site(u, cache, pc, is_call, site);
-	site->key = reason ? 0 : pc << 1 | is_call;
+	site->pc = pc;
+	site->is_call = is_call;
+	if (reason)
+		site->row = NULL;
 	return reason;
 }

@@ -12,20 +12,23 @@
 enum { SITES = 4096 }; /* direct-mapped, a power of two */
 
 struct site {
-	uint64_t key;          /* 0: empty; no code is ever at address 0 */
+	uint64_t pc;
+	bool is_call;
 	const struct unwind_code *code;
-	const struct cfi_row *row;
+	const struct cfi_row *row; /* NULL: the site is of no use, whatever its pc is */
 	uint64_t start, end;   /* of the function, addresses */
 	enum unwind_switch switches;
 	bool after_call, is_trampoline;
 	bool ra_in_register, is_odd;
 	bool links;            /* the function has linked its frame */
 	bool call_known;       /* call has been looked for */
+	bool unsure;           /* and may be another one */
 	struct arch_call call; /* the call in front of pc */
 	uint64_t callee;       /* start of the function that it was last found to reach, */
 	unsigned callee_answer; /* enum callsite: whether that is certain */
 	/* the same where the call's operand has to be evaluated each time */
 	uint64_t target, target_callee;
+	uint64_t object, object_callee; /* and of the memory that it was read from */
 };
 
 static inline struct site **unwind_cache_slots(struct unwind_cache *cache)
@@ -61,7 +64,8 @@ static inline enum unwind_reason rows_site(const struct unwinder *unwinder,
 		&unwind_cache_slots(cache)[(key * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
 	enum unwind_reason reason = UNWIND_OK;
 
-	if (__builtin_expect(!*slot || (*slot)->key != key, 0))
+	if (__builtin_expect(!*slot || (*slot)->pc != pc || (*slot)->is_call != is_call ||
+			     !(*slot)->row, 0))
 		reason = rows_fill(unwinder, cache, pc, is_call, slot);
 	*site = *slot;
 	return reason;

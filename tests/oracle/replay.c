@@ -35,10 +35,14 @@ static const char *const kind_names[] = {
 
 /*
  * How many of ten thousand may be taken for whole although they are of other
- * functions.  What names the same functions is counted apart: two calls of g() in
+ * functions.  Frames that are joined by calls of which the code says nothing (a
+ * value that two ways have brought, a table of objects) cannot be told apart; the
+ * bounds keep what is reached.  A few idle threads weigh single frames heavily: there
+ * it is twice as many, and for random addresses a hundred.  What names the same functions is counted apart: two calls of g() in
  * f(), one after the other, make stacks that nothing can tell apart.
  */
-static const unsigned most_accepted[] = { 50, 0, 0, 0, 0, 0, 50 };
+static const unsigned most_accepted[] = { 50, 30, 0, 0, 0, 0, 50 };
+static const unsigned most_of_few[] = { 100, 100, 0, 0, 0, 0, 100 };
 
 enum { MUTATE_EVERY = 40, MAX_SHOWN = 30, FEW = 1000 };
 
@@ -275,7 +279,7 @@ static void spoil_return(struct replay *r, enum kind kind, unsigned frame,
 	struct call call = r->state.calls[frame];
 	uint64_t value = mutate(r, kind, frame);
 
-	if (value == call.ra)
+	if (value == call.ra || !call.slot)
 		return;
 	write_word(r, call.slot, value);
 	count(r, kind, truth);
@@ -436,7 +440,7 @@ static void report(const struct replay *sum, uint64_t ms)
 	   sum->counts.refused);
 	for (unsigned i = 0; i < NR_KINDS; i++)
 		ok(sum->mutants[i] > 100 && sum->accepted[i] * 10000 <=
-		   sum->mutants[i] * most_accepted[i],
+		   sum->mutants[i] * (sum->rounds ? most_of_few : most_accepted)[i],
 		   "%s: of %lu spoilt stacks %lu (%.3f %%) taken for whole, %lu of the same "
 		   "functions", kind_names[i], sum->mutants[i], sum->accepted[i],
 		   100.0 * (double)sum->accepted[i] / (double)sum->mutants[i], sum->same[i]);

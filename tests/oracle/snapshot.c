@@ -27,7 +27,10 @@ static bool take(void *arg, const struct unwind_frame *frame)
 	return true;
 }
 
-/* The trace as calls, outermost first.  The return address lies below the caller's sp. */
+/*
+ * The trace as calls, outermost first.  The return address lies below the caller's sp,
+ * but not the pc that a signal came at: its place is left out.
+ */
 static struct state state_of(const struct regs *regs, const struct taken *taken)
 {
 	struct state state = { .regs = *regs, .depth = taken->nr - 1,
@@ -35,7 +38,8 @@ static struct state state_of(const struct regs *regs, const struct taken *taken)
 
 	for (unsigned i = 1; i < taken->nr; i++)
 		state.calls[taken->nr - 1 - i] = (struct call){
-			taken->frames[i].pc, taken->frames[i].sp - 8 };
+			taken->frames[i].pc,
+			taken->frames[i].is_call ? taken->frames[i].sp - 8 : 0 };
 	return state;
 }
 

@@ -431,6 +431,33 @@ static void test_bare(void)
 	   "refused: ways that end differently");
 }
 
+/*
+ * The cache keeps sites by pc: neither 0, which an empty or refused site could be
+ * taken for, nor an address whose upper bits are lost may find one.
+ */
+static void test_cache_keys(void)
+{
+	struct unwinder u = { .arch = x86, .read = read_mem, .find_code = find_code,
+			      .is_end = is_end, .cache = unwind_cache_new() };
+	struct seen seen = { 0 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		good_stack();
+		regs_set(x86, &regs, x86->pc_off, 0x1010);
+		regs_set(x86, &regs, x86->sp_off, STACK + 0x100);
+		ok(unwind_walk(&u, &regs, note, &seen) == UNWIND_OK, "a good walk fills the cache");
+		put_stack(STACK + 0x118, UINT64_C(0x8000000000001355));
+		ok(unwind_walk(&u, &regs, note, &seen) == UNWIND_NO_CODE,
+		   "refused: the same address with its highest bit set");
+		regs_set(x86, &regs, x86->pc_off, 0);
+		ok(unwind_walk(&u, &regs, note, &seen) == UNWIND_NO_CODE, "refused: a pc of 0");
+		regs_set(x86, &regs, x86->pc_off, UINT64_C(0x8000000000001010));
+		ok(unwind_walk(&u, &regs, note, &seen) == UNWIND_NO_CODE,
+		   "refused: a pc with its highest bit set");
+	}
+	unwind_cache_free(u.cache);
+}
+
 /* The plain walk goes on behind what is not to be trusted, and says so. */
 static void test_plain(void)
 {
@@ -509,6 +536,7 @@ int main(void)
 	test_call_operand();
 	test_bare();
 	test_plain();
+	test_cache_keys();
 	test_expressions();
 	buf_done(&w.eh);
 	return tap_done();
