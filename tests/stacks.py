@@ -156,6 +156,18 @@ def core_threads(stitch, core):
     return stitch.json('stack', '--core', core)['processes'][0]['threads']
 
 
+def test_lines(stitch, folder):
+    """Source lines, from debug information that the file itself has."""
+    program = build(folder)
+    sh('gcc', '-g', '-O2', '-pthread', '-o', program, os.path.join(SOURCE, 'cases.c'),
+       folder + '/libstacks.so', f'-Wl,-rpath,{folder}')
+    frames = main_thread(stitch, folder, 'plain')['frames']
+    inner = next(f for f in frames if f.get('symbol', '').startswith('inner'))
+    text = open(os.path.join(SOURCE, 'cases.c')).read().splitlines()
+    need(inner.get('file', '').endswith('cases.c'), inner)
+    need('f();' in ''.join(text[inner['line'] - 1:inner['line'] + 1]), inner)
+
+
 def test_core(stitch, folder):
     core = dump(build(folder), 'thread', folder)
     threads = core_threads(stitch, core)

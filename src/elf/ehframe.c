@@ -337,7 +337,7 @@ bool eh_gap(const struct eh_section *eh, uint64_t vaddr, uint64_t *low, uint64_t
 	bool is_fde = false, done = false;
 	struct eh_fde fde;
 	uint64_t below;
-	size_t off, next;
+	size_t off = 0, next;
 	struct err *err;
 
 	*low = *high = 0;

@@ -210,6 +210,7 @@ enum callsite callsite_reaches(const struct unwinder *unwinder,
 {
 	struct search s = { unwinder, caller->cache, callee_start, callee_end, { 0 }, 0 };
 	struct site *site = caller->site;
+	enum unwind_reason why;
 	enum callsite answer;
 	uint64_t target = 0;
 	enum operand how = operand_find(unwinder, caller, callee_start, &target);
@@ -223,7 +224,9 @@ enum callsite callsite_reaches(const struct unwinder *unwinder,
 		site->object_callee = callee_start;
 		return CALLSITE_YES;
 	}
-	answer = target ? reaches(&s, target, 0) : CALLSITE_NO;
+	if (!unwinder->find_code(unwinder->arg, target, &why))
+		return CALLSITE_DOUBT; /* no function, or code that nobody knows */
+	answer = reaches(&s, target, 0);
 	if (answer == CALLSITE_NO && how == OPERAND_HEARSAY)
 		return CALLSITE_DOUBT;
 	if (answer == CALLSITE_YES) {
