@@ -69,9 +69,9 @@ def add_cases(suite, stitch):
     right = {
         'plain': ['pause', 'rest', 'inner', 'outer', *ends],
         'bare': ['rest', 'inner', 'outer', *ends],
-        'signal': ['rest', 'on_signal', '__restore_rt', 'raise', 'inner', *ends],
-        'alternate': ['rest', 'on_signal', '__restore_rt', 'raise', 'inner', *ends],
-        'alternate-inside': ['rest', 'on_signal', '__restore_rt', 'raise', 'inner', *ends],
+        'signal': ['rest', 'on_signal', 'raise', 'inner', *ends],
+        'alternate': ['rest', 'on_signal', 'raise', 'inner', *ends],
+        'alternate-inside': ['rest', 'on_signal', 'raise', 'inner', *ends],
         'library': ['rest', 'library_function', 'inner', *ends],
         'deep': ['rest', 'deep', 'deep', 'inner', *ends],
     }
@@ -91,7 +91,7 @@ def add_cases(suite, stitch):
 def test_thread(stitch, folder):
     for thread in look(stitch, folder, 'thread'):
         sound(thread)
-    sound(thread, 'rest', 'inner', 'outer', 'in_thread', 'start_thread')
+    sound(thread, 'rest', 'inner', 'outer', 'in_thread')
 
 
 def test_end_of_clone(stitch, folder):
@@ -176,7 +176,7 @@ def test_core(stitch, folder):
         sound(thread)
     need(any('in_thread' in names(t) for t in threads), 'no in_thread')
     text = stitch.ok('stack', '--core', core).stdout
-    need('complete' in text and 'start_thread' in text, text)
+    need('complete' in text and 'in_thread' in text, text)
 
 
 def test_core_of_another_build(stitch, folder):

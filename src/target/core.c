@@ -13,7 +13,8 @@
 /* struct elf_prstatus and elf_prpsinfo of a 64-bit kernel (linux/elfcore.h). */
 enum {
 	PR_PID = 32, PR_REG = 112, PSINFO_FNAME = 40, FNAME_SIZE = 16,
-	MAX_THREADS = 65536, MAX_ARGS = 1 << 16, PAGE = 4096,
+	MAX_THREADS = 65536, MAX_ARGS = 1 << 16,
+	MAX_AUXV_GAP = 1 << 16, /* from AT_RANDOM's bytes down to the vector: measured 0.4 kB */
 };
 
 #define BAD(...) err_new(ERR_FAILED, "bad-core", __VA_ARGS__)
@@ -35,15 +36,6 @@ static bool read_core(void *arg, uint64_t addr, void *to, size_t size)
 		return false;
 	memcpy(to, bytes, size);
 	return true;
-}
-
-static bool word_at(const struct core *core, uint64_t addr, uint64_t *value)
-{
-	const uint8_t *bytes = image_at(core->image, addr, 8);
-
-	if (bytes)
-		*value = bytes_get8(bytes, be_of(core));
-	return bytes != NULL;
 }
 
 /* ---- files ------------------------------------------------------------------- */
@@ -131,6 +123,22 @@ static struct err *take_status(struct core *core, const struct note *note)
 	return NULL;
 }
 
+/* The first mapping that begins at start or above; they are sorted. */
+static size_t first_from(const struct maps *maps, uint64_t start)
+{
+	size_t low = 0, high = maps->nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (maps->map[mid].start < start)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 /* Names of mapped files: count, page size, (start, end, offset)..., names... */
 static struct err *take_files(struct core *core, const struct note *note, struct maps *maps)
 {
@@ -146,10 +154,11 @@ static struct err *take_files(struct core *core, const struct note *note, struct
 		uint64_t off = cursor_get(&c, 8) * page;
 		const char *name = cursor_str(&names);
 
-		for (size_t j = 0; j < maps->nr; j++) {
+		for (size_t j = first_from(maps, start);
+		     j < maps->nr && maps->map[j].start < end; j++) {
 			struct map *map = &maps->map[j];
 
-			if (map->start < start || map->end > end)
+			if (map->end > end || map->inode)
 				continue;
 			map->path = name;
 			map->off = off + (map->start - start);
@@ -238,21 +247,25 @@ static void take_segments(const struct core *core, struct maps *maps)
 		qsort(maps->map, maps->nr, sizeof(*maps->map), by_start);
 }
 
+static int by_path(const void *a, const void *b)
+{
+	return strcmp((*(struct map *const *)a)->path, (*(struct map *const *)b)->path);
+}
+
 /* One number for each name, as inodes are. */
 static void number_files(struct maps *maps)
 {
-	for (size_t i = 0; i < maps->nr; i++) {
-		struct map *map = &maps->map[i];
+	AUTO_FREE struct map **files = NULL;
+	size_t nr = 0;
 
-		if (!map->inode)
-			continue;
-		map->inode = i + 1;
-		for (size_t j = 0; j < i; j++)
-			if (maps->map[j].inode && !strcmp(maps->map[j].path, map->path)) {
-				map->inode = maps->map[j].inode;
-				break;
-			}
-	}
+	for (size_t i = 0; i < maps->nr; i++)
+		if (maps->map[i].inode)
+			*ARRAY_ADD(files, nr) = &maps->map[i];
+	if (nr)
+		qsort(files, nr, sizeof(*files), by_path);
+	for (size_t i = 0; i < nr; i++)
+		files[i]->inode = i && !strcmp(files[i]->path, files[i - 1]->path) ?
+				  files[i - 1]->inode : i + 1;
 }
 
 static uint64_t auxv_value(const struct core *core, uint64_t type)
@@ -261,6 +274,33 @@ static uint64_t auxv_value(const struct core *core, uint64_t type)
 		if (bytes_get8(core->auxv + at, be_of(core)) == type)
 			return bytes_get8(core->auxv + at + 8, be_of(core));
 	return 0;
+}
+
+/* The bytes of a segment at an address, NULL if not all of size were written. */
+static const uint8_t *in_segment(const struct core *core, const struct segment *seg,
+				 uint64_t addr, size_t size)
+{
+	uint64_t in = addr - seg->vaddr;
+
+	return in <= seg->file_size && size <= seg->file_size - in ?
+	       core->image->data + seg->off + in : NULL;
+}
+
+static bool is_auxv(const struct core *core, const struct segment *seg, uint64_t at)
+{
+	const uint8_t *bytes = in_segment(core, seg, at, core->auxv_size);
+
+	return bytes && !memcmp(bytes, core->auxv, core->auxv_size);
+}
+
+static bool word_at(const struct core *core, const struct segment *seg, uint64_t addr,
+		    uint64_t *value)
+{
+	const uint8_t *bytes = in_segment(core, seg, addr, 8);
+
+	if (bytes)
+		*value = bytes_get8(bytes, be_of(core));
+	return bytes != NULL;
 }
 
 /*
@@ -275,17 +315,17 @@ static uint64_t find_start_stack(const struct core *core)
 
 	if (!seg || core->auxv_size < 32)
 		return 0;
-	for (at = top & ~UINT64_C(7); at >= seg->vaddr + 32; at -= 8) {
-		const uint8_t *bytes = image_at(core->image, at, core->auxv_size);
-
-		if (bytes && !memcmp(bytes, core->auxv, core->auxv_size))
-			break;
+	at = top & ~UINT64_C(7);
+	while (!is_auxv(core, seg, at)) {
+		if (at < seg->vaddr + 32 || top - at > MAX_AUXV_GAP)
+			return 0;
+		at -= 8;
 	}
 	at -= 8; /* the zero behind the environment */
-	for (nr = 0; nr < MAX_ARGS && word_at(core, at - 8, &word) && word; nr++)
+	for (nr = 0; nr < MAX_ARGS && word_at(core, seg, at - 8, &word) && word; nr++)
 		at -= 8;
 	at -= 8; /* the zero behind the arguments */
-	for (nr = 0; nr < MAX_ARGS && word_at(core, at - 8, &word); nr++, at -= 8)
+	for (nr = 0; nr < MAX_ARGS && word_at(core, seg, at - 8, &word); nr++, at -= 8)
 		if (word == nr)
 			return at - 8;
 	return 0;

@@ -7,7 +7,7 @@
 
 #include "bytes.h"
 
-enum { MAX_REMEMBERED = 16 };
+enum { MAX_REMEMBERED = 16, AARCH64_NEGATE_RA_STATE_WITH_PC = 0x2c };
 
 #define BAD(...) err_new(ERR_FAILED, "bad-cfi", __VA_ARGS__)
 
@@ -248,6 +248,10 @@ static void run_rule(struct program *p, struct cursor *c, uint8_t op)
 		col = cursor_uleb(c);
 		set_rule(p, col, CFI_OFFSET, scaled(p, (uint64_t)cursor_sleb(c)));
 		break;
+	case DW_CFA_GNU_negative_offset_extended:
+		col = cursor_uleb(c);
+		set_rule(p, col, CFI_OFFSET, -scaled(p, cursor_uleb(c)));
+		break;
 	case DW_CFA_val_offset:
 		col = cursor_uleb(c);
 		set_rule(p, col, CFI_VAL_OFFSET, scaled(p, cursor_uleb(c)));
@@ -307,6 +311,7 @@ static void run_one(struct program *p, struct cursor *c)
 	case DW_CFA_GNU_args_size:
 		cursor_uleb(c);
 		break;
+	case AARCH64_NEGATE_RA_STATE_WITH_PC: /* signed with the pc, too: as well stripped */
 	case DW_CFA_GNU_window_save: /* on arm64: DW_CFA_AARCH64_negate_ra_state */
 		p->now.ra_signed = !p->now.ra_signed;
 		break;

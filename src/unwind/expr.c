@@ -38,6 +38,16 @@ static uint64_t peek(struct stack *s, uint64_t depth)
 	return s->v[s->nr - 1 - depth];
 }
 
+/* DW_OP_div is signed, DW_OP_mod is not (DWARF 5, 2.5.1.4). */
+static uint64_t divide(struct stack *s, uint8_t op, uint64_t a, uint64_t b)
+{
+	if (!b || (op == DW_OP_div && (int64_t)a == INT64_MIN && (int64_t)b == -1)) {
+		s->bad = true;
+		return 0;
+	}
+	return op == DW_OP_div ? (uint64_t)((int64_t)a / (int64_t)b) : a % b;
+}
+
 static uint64_t binary(struct stack *s, uint8_t op, uint64_t a, uint64_t b)
 {
 	int64_t sa = (int64_t)a, sb = (int64_t)b;
@@ -49,6 +59,8 @@ static uint64_t binary(struct stack *s, uint8_t op, uint64_t a, uint64_t b)
 	case DW_OP_plus: return a + b;
 	case DW_OP_minus: return a - b;
 	case DW_OP_mul: return a * b;
+	case DW_OP_div:
+	case DW_OP_mod: return divide(s, op, a, b);
 	case DW_OP_shl: return b < 64 ? a << b : 0;
 	case DW_OP_shr: return b < 64 ? a >> b : 0;
 	case DW_OP_shra: return (uint64_t)(sa >> (b < 63 ? b : 63));
@@ -126,12 +138,15 @@ static void stack_op(struct stack *s, struct cursor *c, uint8_t op)
 	}
 }
 
-static void deref(struct stack *s, const struct cfi_machine *m)
+/* size: of the value, at most 8 bytes; a whole word is read for each. */
+static void deref(struct stack *s, const struct cfi_machine *m, uint64_t size)
 {
 	uint64_t v = 0;
 
-	if (!m->read(m->arg, pop(s), &v))
+	if (!size || size > 8 || !m->read(m->arg, pop(s), &v))
 		s->bad = true;
+	else if (size < 8)
+		v = m->big_endian ? v >> (64 - 8 * size) : v & ((UINT64_C(1) << 8 * size) - 1);
 	push(s, v);
 }
 
@@ -150,7 +165,9 @@ static void step(struct stack *s, struct cursor *c, const struct cfi_expr *e,
 		col = cursor_uleb(c);
 		push(s, reg_value(m, s, col) + (uint64_t)cursor_sleb(c));
 	} else if (op == DW_OP_deref) {
-		deref(s, m);
+		deref(s, m, 8);
+	} else if (op == DW_OP_deref_size) {
+		deref(s, m, cursor_get(c, 1));
 	} else if (op == DW_OP_skip || op == DW_OP_bra) {
 		by = (int16_t)cursor_get(c, 2);
 		if (op == DW_OP_skip || pop(s))

@@ -201,8 +201,8 @@ static enum unwind_reason look(struct walk *w)
 	if (frame->is_call) {
 		if (frame->is_signal ? !w->site->is_trampoline : !w->site->after_call)
 			return UNWIND_NOT_A_CALL;
-		if (frame->is_signal)
-			w->last_call = CALLSITE_YES;
+		if (frame->is_signal) /* the kernel's call: of whom, only the kernel knows */
+			reason = judge_call(w, CALLSITE_UNKNOWN);
 		else if (w->site->callee == w->callee->start && w->callee->start)
 			reason = judge_call(w, w->site->callee_answer);
 		else
