@@ -41,7 +41,7 @@ static const char *const kind_names[] = {
  * it is twice as many, and for random addresses a hundred.  What names the same functions is counted apart: two calls of g() in
  * f(), one after the other, make stacks that nothing can tell apart.
  */
-static const unsigned most_accepted[] = { 50, 30, 0, 0, 0, 0, 50 };
+static const unsigned most_accepted[] = { 50, 50, 0, 0, 0, 0, 50 };
 static const unsigned most_of_few[] = { 100, 100, 0, 0, 0, 0, 100 };
 
 enum { MUTATE_EVERY = 40, MAX_SHOWN = 30, FEW = 1000 };
