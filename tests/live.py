@@ -173,6 +173,24 @@ def test_nocfi(stitch, folder):
         stitch.ok('revert', p.pid)
 
 
+def test_reload(stitch, folder):
+    """What was learnt of a library is forgotten with it, while a function is waited for."""
+    prog, slp = make(stitch, folder, 'reload')
+    with Program([prog]) as p:
+        worker = subprocess.Popen([stitch.path, 'apply', '-t', '60', str(p.pid), slp],
+                                  stderr=subprocess.PIPE, text=True)
+        time.sleep(2)
+        need(p.ask('go') == 'ok', 'go')
+        errors = worker.communicate(timeout=90)[1]
+        need(worker.returncode == 0, errors)
+        p.check(1, 'patched')
+        need(p.ask('version') == 'new', 'the patch is not in effect')
+        for _ in range(20):
+            stitch.ok('stack', p.pid)
+        stitch.ok('revert', '-t', '30', p.pid)
+        p.check(0, 'reverted')
+
+
 def test_eintr(stitch, folder):
     prog, slp = make(stitch, folder, 'eintr')
     with Program([prog]) as p:

@@ -158,10 +158,13 @@ static void drop_unmapped(struct process *process)
 		const struct map *map = object->nr_code ?
 			maps_find(&process->maps, object->code[0].start) : NULL;
 
-		if (map && (map->inode == object->inode))
+		if (map && map->inode == object->inode && map->dev_major == object->dev_major &&
+		    map->dev_minor == object->dev_minor) {
 			process->objects[kept++] = object;
-		else
-			object_free(object);
+			continue;
+		}
+		object_free(object);
+		process->generation++;
 	}
 	/* ARRAY_ADD needs its capacity to follow from the count. */
 	struct object **same = NULL;

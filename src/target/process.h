@@ -41,6 +41,7 @@ struct process {
 	struct maps maps;
 	struct object **objects; /* in order of address */
 	size_t nr_objects;
+	unsigned generation;  /* goes up when an object is let go: what was known of its code */
 	bool is_lazy;         /* objects are opened when an address in them is asked for */
 	/* Files with code that could not be read, for the messages. */
 	char *unreadable;

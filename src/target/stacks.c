@@ -252,7 +252,7 @@ struct err *stacks_init(struct stacks *stacks, const struct process *process,
 {
 	struct err *err = NULL;
 
-	*stacks = (struct stacks){ .process = process };
+	*stacks = (struct stacks){ .process = process, .generation = process->generation };
 	stacks->used = FIRST - SPARE;
 	stacks->unwinder = (struct unwinder){
 		.arch = process->arch, .arg = stacks, .read = read_stack,
@@ -290,6 +290,12 @@ static void prepare(struct stacks *stacks, const struct regs *regs, size_t size)
 	uint64_t sp = regs_sp(arch, regs) & ~UINT64_C(7);
 	const struct map *map;
 
+	/* Another file's code may be at the same addresses by now. */
+	if (stacks->generation != stacks->process->generation) {
+		unwind_cache_free(stacks->unwinder.cache);
+		stacks->unwinder.cache = unwind_cache_new();
+		stacks->generation = stacks->process->generation;
+	}
 	stacks->is_fresh = stacks->moved = false;
 	stacks->unwinder.tp = regs_get(arch, regs, arch->tp_off);
 	stacks->unwinder.window_size = 0;

@@ -22,6 +22,7 @@ struct stacks {
 	size_t window_cap;
 	bool moved;        /* the window has been moved in this walk */
 	size_t used;       /* bytes of stack that the last walk went over */
+	unsigned generation; /* of the process, when the cache was begun */
 	bool is_fresh;     /* fresh has been read in this walk */
 	struct maps fresh; /* read again when a stack is not in the process's */
 	/* the first thread's distance from the end of its stack to its thread

@@ -105,7 +105,7 @@ static struct err *try_once(struct hold *hold, bool *done)
 	threads_init(&threads, hold->process);
 	*done = false;
 	hold->stats.tries++;
-	/* Mappings may have changed: stacks and code are found by them. */
+	/* Files that are new are opened now, while nobody waits for it. */
 	if ((err = process_refresh(hold->process)) || (err = threads_seize(&threads)))
 		return err;
 	window_open(&window);
@@ -115,6 +115,9 @@ static struct err *try_once(struct hold *hold, bool *done)
 		err = threads_stop_all(&threads, STOP_MS);
 	if (!err)
 		err = event_step("hold-stopped");
+	/* What stacks and code are found by, now that nobody can change it any more. */
+	if (!err)
+		err = process_refresh(hold->process);
 	hold->stats.threads = threads.nr;
 	if (!err && all_clear(hold, &threads)) {
 		err = hold->change ? hold->change(hold->arg) : NULL;
