@@ -11,7 +11,8 @@
 enum {
 	WINDOW = 256 << 10, /* the most of a stack that is read at once */
 	FIRST = 12 << 10,   /* what is read of the first stack; most use less */
-	SPARE = 4608,       /* beyond what the last one used: there is the thread's block */
+	SPARE = 512,        /* and of the next, beyond what the last one used */
+	BLOCK = 2304,       /* of the C library's block at the thread pointer: its beginning */
 	START_ABOVE = 16,   /* _start takes argc off, before it aligns the stack */
 	MAX_ANCHOR = 1 << 20,
 	MAX_EH_FRAME = 16 << 20,
@@ -55,17 +56,21 @@ static void read_window(struct stacks *stacks, uint64_t addr, size_t size)
 			 size : 0;
 }
 
-/* A deeper stack than was thought: the window moves up to where the walk is. */
+/*
+ * A deeper stack than was thought: the window grows, or moves up to where the walk is.
+ * What lies beyond a mapping's end, or below the window, is read word by word.
+ */
 static bool move_window(struct stacks *stacks, uint64_t addr)
 {
 	const struct unwinder *u = &stacks->unwinder;
 	const struct map *map = find_stack(stacks, addr);
-	uint64_t from = addr & ~UINT64_C(7);
+	uint64_t from = u->window_addr;
 
-	if (!map || !u->window_size || addr < u->window_addr || find_stack(stacks,
-	    u->window_addr) != map || map->end - from < 8)
+	if (!map || !u->window_size || addr < from || find_stack(stacks, from) != map)
 		return false;
 	stacks->moved = true;
+	if (addr - from > WINDOW - 64)
+		from = addr & ~UINT64_C(7);
 	read_window(stacks, from, map->end - from < WINDOW ? map->end - from : WINDOW);
 	return u->window_size != 0;
 }
@@ -280,11 +285,30 @@ void stacks_done(struct stacks *stacks)
 	*stacks = (struct stacks){ 0 };
 }
 
+/* Is the thread's block a little above its stack pointer? */
+static bool has_block(const struct stacks *stacks, uint64_t sp)
+{
+	uint64_t tp = stacks->unwinder.tp;
+
+	return tp > sp && tp - sp < WINDOW - BLOCK;
+}
+
 /*
- * The used part of the stack in one read: as much as the last one had, for the
- * threads of a process are alike.  A stack without a mapping is empty.
+ * The used part of a stack.  A thread of the C library's has its block at the stack's
+ * end, and the walk asks for its beginning, too; of another stack as much is read as
+ * the last one had used.
  */
-static void prepare(struct stacks *stacks, const struct regs *regs, size_t size)
+static size_t window_for(const struct stacks *stacks, const struct map *map, uint64_t sp)
+{
+	size_t size = stacks->used + SPARE;
+
+	if (has_block(stacks, sp) && stacks->unwinder.tp < map->end)
+		size = stacks->unwinder.tp + BLOCK - sp;
+	return map->end - sp < size ? map->end - sp : size;
+}
+
+/* A stack without a mapping is empty. */
+static void prepare(struct stacks *stacks, const struct regs *regs, bool whole)
 {
 	const struct arch *arch = stacks->process->arch;
 	uint64_t sp = regs_sp(arch, regs) & ~UINT64_C(7);
@@ -300,8 +324,12 @@ static void prepare(struct stacks *stacks, const struct regs *regs, size_t size)
 	stacks->unwinder.tp = regs_get(arch, regs, arch->tp_off);
 	stacks->unwinder.window_size = 0;
 	map = find_stack(stacks, sp);
-	if (map)
-		read_window(stacks, sp, map->end - sp < size ? map->end - sp : size);
+	if (!map)
+		return;
+	if (whole)
+		read_window(stacks, sp, map->end - sp < WINDOW ? map->end - sp : WINDOW);
+	else
+		read_window(stacks, sp, window_for(stacks, map, sp));
 }
 
 struct noting {
@@ -324,10 +352,10 @@ static bool note_frame(void *arg, const struct unwind_frame *frame)
 
 static void note_used(struct stacks *stacks, const struct regs *regs, uint64_t last)
 {
-	uint64_t used = last - regs_sp(stacks->process->arch, regs);
+	uint64_t sp = regs_sp(stacks->process->arch, regs);
 
-	if (used < WINDOW - SPARE)
-		stacks->used = used;
+	if (last - sp < WINDOW - SPARE && !has_block(stacks, sp))
+		stacks->used = last - sp;
 }
 
 enum unwind_reason stacks_walk(struct stacks *stacks, const struct regs *regs,
@@ -336,7 +364,7 @@ enum unwind_reason stacks_walk(struct stacks *stacks, const struct regs *regs,
 	struct noting noting = { stacks, consume, arg, 0, 0 };
 	enum unwind_reason reason;
 
-	prepare(stacks, regs, stacks->used + SPARE);
+	prepare(stacks, regs, false);
 	reason = unwind_walk(&stacks->unwinder, regs, note_frame, &noting);
 	note_used(stacks, regs, noting.sp);
 	return reason;
@@ -344,7 +372,7 @@ enum unwind_reason stacks_walk(struct stacks *stacks, const struct regs *regs,
 
 void stacks_take(struct stacks *stacks, const struct regs *regs)
 {
-	prepare(stacks, regs, WINDOW);
+	prepare(stacks, regs, true);
 }
 
 enum unwind_reason stacks_walk_taken(struct stacks *stacks, const struct regs *regs,
