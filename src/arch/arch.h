@@ -30,6 +30,7 @@ enum {
 /* The general registers of a stopped thread, as NT_PRSTATUS gives them. */
 struct regs {
 	uint8_t bytes[ARCH_REGS_MAX];
+	uint64_t shadow; /* the shadow stack's top; 0: the thread has none */
 };
 
 enum insn_flow {
@@ -157,6 +158,7 @@ struct arch_unwind {
 	const uint8_t *trampoline;
 	size_t trampoline_size;
 	struct arch_frame signal_frame;
+	unsigned shadow_regset; /* its word is the shadow stack's top; 0: no such set */
 	/* Takes a signature out of a return address (PAC); NULL: there is none. */
 	uint64_t (*strip)(uint64_t addr);
 	/* Does the code of a function, up to where it stands, link its frame? */

@@ -212,6 +212,7 @@ const struct arch_unwind x86_64_unwind = {
 	.kept = { 1u << COL_RBX | 1u << COL_RBP | 1u << COL_RSP | 0xfu << COL_R12 },
 	.fp_col = COL_RBP,
 	.start_below = 16,
+	.shadow_regset = 0x204, /* NT_X86_SHSTK (include/uapi/linux/elf.h) */
 	.trampoline = trampoline,
 	.trampoline_size = sizeof(trampoline),
 	.signal_frame = {

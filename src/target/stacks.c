@@ -322,6 +322,7 @@ static void prepare(struct stacks *stacks, const struct regs *regs, bool whole)
 	}
 	stacks->is_fresh = stacks->moved = false;
 	stacks->unwinder.tp = regs_get(arch, regs, arch->tp_off);
+	stacks->unwinder.shadow = regs->shadow;
 	stacks->unwinder.window_size = 0;
 	map = find_stack(stacks, sp);
 	if (!map)

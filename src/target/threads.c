@@ -75,7 +75,28 @@ struct err *thread_get_regs(const struct arch *arch, pid_t tid, struct regs *reg
 		return err_new(ERR_UNSUPPORTED, "32-bit",
 			       "thread %d runs in another mode than %s", (int)tid,
 			       arch->name);
+	regs->shadow = 0;
+	if (!arch->more_regs.size)
+		return NULL;
+	iov = (struct iovec){ regs->bytes + arch->regs_size, arch->more_regs.size };
+	if (ptrace_do(PTRACE_GETREGSET, tid, (void *)(uintptr_t)arch->more_regs.type, &iov))
+		return err_sys(errno, "thread %d: registers", (int)tid);
 	return NULL;
+}
+
+/* The kernel has no such set for a thread without a shadow stack. */
+static void get_shadow(struct threads *threads, struct thread *thread)
+{
+	unsigned type = threads->process->arch->unwind->shadow_regset;
+	uint64_t top = 0;
+	struct iovec iov = { &top, sizeof(top) };
+
+	if (!type || threads->no_shadow)
+		return;
+	if (ptrace_do(PTRACE_GETREGSET, thread->tid, (void *)(uintptr_t)type, &iov))
+		threads->no_shadow = true;
+	else
+		thread->regs.shadow = top;
 }
 
 struct err *thread_set_regs(const struct arch *arch, pid_t tid, const struct regs *regs)
@@ -314,7 +335,7 @@ struct err *thread_wait(pid_t tid, uint64_t deadline_ms, int *status, bool *repo
 }
 
 /* Takes what a thread reported into account. */
-static struct err *note_status(const struct threads *threads, struct thread *thread,
+static struct err *note_status(struct threads *threads, struct thread *thread,
 			       int status)
 {
 	const struct arch *arch = threads->process->arch;
@@ -335,6 +356,8 @@ static struct err *note_status(const struct threads *threads, struct thread *thr
 		thread->signal = WSTOPSIG(status);
 	}
 	err = thread_get_regs(arch, thread->tid, &thread->regs);
+	if (!err)
+		get_shadow(threads, thread);
 	if (!err && !thread->signal && !thread->in_group_stop &&
 	    regs_fix_eintr(arch, &thread->regs)) {
 		thread->fixed_eintr = true;
@@ -357,7 +380,7 @@ static void ask(struct thread *thread)
 		thread->asked = true; /* its end will be reported */
 }
 
-static struct err *wait_stopped(const struct threads *threads, struct thread *thread,
+static struct err *wait_stopped(struct threads *threads, struct thread *thread,
 				uint64_t deadline_ms)
 {
 	char name[17];
@@ -386,7 +409,7 @@ static struct err *wait_stopped(const struct threads *threads, struct thread *th
 		       ", perhaps the parent of a vfork" : "");
 }
 
-struct err *thread_stop(const struct threads *threads, struct thread *thread,
+struct err *thread_stop(struct threads *threads, struct thread *thread,
 			unsigned timeout_ms)
 {
 	ask(thread);
@@ -424,7 +447,7 @@ struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
  * not is waited for a little; one that still does not is left to the death of
  * the tool, which detaches it.
  */
-void thread_release(const struct threads *threads, struct thread *thread)
+void thread_release(struct threads *threads, struct thread *thread)
 {
 	if (thread->state == THREAD_SEIZED) {
 		ask(thread);

@@ -37,6 +37,7 @@ struct threads {
 	pid_t peers[16];  /* other processes with the same memory */
 	size_t nr_peers;
 	uint64_t ptrace_options;
+	bool no_shadow;   /* a thread had no shadow stack: no other has one */
 };
 
 /* An empty list. SIGCHLD stays blocked from here on: it tells of stops. */
@@ -60,10 +61,10 @@ struct err *threads_list(pid_t pid, pid_t **tids, size_t *nr)
 struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 	__attribute__((warn_unused_result));
 /* Stops one seized thread; its registers are read. */
-struct err *thread_stop(const struct threads *threads, struct thread *thread,
+struct err *thread_stop(struct threads *threads, struct thread *thread,
 			unsigned timeout_ms) __attribute__((warn_unused_result));
 /* Lets one thread go, with the signal that it was stopped before, if any. */
-void thread_release(const struct threads *threads, struct thread *thread);
+void thread_release(struct threads *threads, struct thread *thread);
 /* Lets all go and frees the list; also after an error of the others. */
 void threads_done(struct threads *threads);
 #define AUTO_THREADS __attribute__((cleanup(threads_done)))

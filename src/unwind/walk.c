@@ -123,14 +123,14 @@ static enum unwind_reason judge_call(struct walk *w, enum callsite answer)
 {
 	enum callsite before = w->last_call;
 
+	/* A call at the very end of a function does not return; most such are direct. */
+	if (answer == CALLSITE_UNKNOWN && w->frame->pc == w->site->end)
+		answer = CALLSITE_DOUBT;
 	w->last_call = answer;
 	if (answer == CALLSITE_NO)
 		return w->callee_in_place ? UNWIND_TRANSITION : UNWIND_NOT_CALLEE;
 	if (w->callee_in_place && answer != CALLSITE_YES)
 		return UNWIND_TRANSITION;
-	/* A call at the very end of a function does not return: it is a direct one. */
-	if (answer != CALLSITE_YES && w->frame->pc == w->site->end)
-		return UNWIND_NOT_CALLEE;
 	if (answer != CALLSITE_YES && before != CALLSITE_YES &&
 	    (answer == CALLSITE_DOUBT || before == CALLSITE_DOUBT))
 		return UNWIND_NOT_CALLEE;

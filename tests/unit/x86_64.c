@@ -130,7 +130,7 @@ static void test_eintr(void)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct regs regs = { { 0 } };
+		struct regs regs = { { 0 }, 0 };
 
 		regs_set(x86, &regs, x86->sysno_off, (uint64_t)rows[i].call);
 		regs_set(x86, &regs, x86->sysret_off, (uint64_t)rows[i].result);
@@ -143,7 +143,7 @@ static void test_eintr(void)
 static void test_remote(void)
 {
 	uint8_t code[64], frame[512];
-	struct regs regs = { { 0 } }, call;
+	struct regs regs = { { 0 }, 0 }, call;
 	uint64_t back;
 	struct insn insn;
 	size_t off = 0;
