@@ -173,6 +173,23 @@ def test_nocfi(stitch, folder):
         stitch.ok('revert', p.pid)
 
 
+def test_inside_new(stitch, folder):
+    """A thread in a patch's function has a whole stack, though its caller calls another."""
+    prog, slp = make(stitch, folder, 'inside')
+    with Program([prog]) as p:
+        stitch.ok('apply', '-t', '30', p.pid, slp)
+        seen = 0
+        end = time.time() + 30
+        while seen < 3 and time.time() < end:
+            for thread in stitch.json('stack', p.pid)['processes'][0]['threads']:
+                need(thread['complete'], f'{thread["verdict"]}: {thread["frames"]}')
+                seen += any(f.get('symbol') == 'slow' and f['object'] != 'prog'
+                            for f in thread['frames'])
+            time.sleep(0.05)
+        need(seen >= 3, 'no thread was seen in the new function')
+        stitch.ok('revert', '-t', '30', p.pid)
+
+
 def test_reload(stitch, folder):
     """What was learnt of a library is forgotten with it, while a function is waited for."""
     prog, slp = make(stitch, folder, 'reload')

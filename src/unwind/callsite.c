@@ -47,7 +47,8 @@ static bool through_constant(struct search *s, const uint8_t *bytes, uint64_t le
 {
 	uint8_t word[8];
 
-	if (!s->u->arch->decode(bytes, left, at, insn) || !insn->is_pcrel || !s->u->is_constant || !s->u->is_constant(s->u->arg, insn->mem) ||
+	if (!s->u->arch->decode(bytes, left, at, insn) || !insn->is_pcrel ||
+	    !s->u->is_constant || !s->u->is_constant(s->u->arg, insn->mem) ||
 	    !s->u->read(s->u->arg, insn->mem, word, sizeof(word)))
 		return false;
 	insn->target = bytes_get(word, 8, s->u->arch->big_endian);
@@ -69,12 +70,27 @@ static uint64_t behind(const struct search *s, const struct unwind_code *code, u
 	return at;
 }
 
+/*
+ * A return whose address has just been put on the stack is a jump: the thunks that
+ * GCC makes of indirect calls (-mindirect-branch=thunk, thunk-inline).
+ */
+static bool is_pushed_return(const struct search *s, const uint8_t *bytes, uint64_t left,
+			     const struct insn *insn)
+{
+	const struct arch *arch = s->u->arch;
+	struct insn before;
+
+	return insn->flow == FLOW_RETURN && arch->decode(bytes, left, 0, &before) &&
+	       before.move == MOVE_STORE && !before.base_disp &&
+	       before.base_reg == (int)arch->sp_col;
+}
+
 /* The functions that one jumps to; false if it jumps where it cannot be seen. */
 static bool find_jumps(struct search *s, const struct unwind_code *code,
 		       uint64_t start, uint64_t end, uint64_t *targets, unsigned *nr)
 {
 	const uint8_t *bytes = code->bytes(code, start, end - start);
-	uint64_t last_start = 0, last_end = 0;
+	uint64_t last_start = 0, last_end = 0, before = start;
 	struct insn insn;
 
 	*nr = 0;
@@ -85,6 +101,9 @@ static bool find_jumps(struct search *s, const struct unwind_code *code,
 
 		if (!s->u->arch->flow(bytes + (at - start), end - at, at, &insn))
 			return false;
+		if (is_pushed_return(s, bytes + (before - start), at - before, &insn))
+			return false;
+		before = at;
 		jumps = insn.flow == FLOW_JUMP || insn.flow == FLOW_BRANCH;
 		if (jumps && !insn.is_direct &&
 		    !through_constant(s, bytes + (at - start), end - at, at, &insn)) {
@@ -204,6 +223,44 @@ static enum callsite reaches(struct search *s, uint64_t target, unsigned depth)
 	return answer;
 }
 
+/*
+ * A function whose entry in memory is not the file's has been redirected, by a patch
+ * of ours or by another tool: *to is where a jump there leads, 0 if that is not seen.
+ */
+static bool is_redirected(const struct search *s, uint64_t start, uint64_t *to)
+{
+	enum unwind_reason why;
+	const struct unwind_code *code = s->u->find_code(s->u->arg, start, &why);
+	const uint8_t *file = code ? code->bytes(code, start, ARCH_INSN_MAX) : NULL;
+	uint8_t now[ARCH_INSN_MAX];
+	struct insn insn;
+	size_t keep = 0;
+
+	*to = 0;
+	if (!file || !s->u->read(s->u->arg, start, now, sizeof(now)) ||
+	    !memcmp(file, now, sizeof(now)))
+		return false;
+	if (s->u->arch->entry_keep)
+		keep = s->u->arch->entry_keep(now, sizeof(now));
+	if (s->u->arch->decode(now + keep, sizeof(now) - keep, start + keep, &insn) &&
+	    insn.flow == FLOW_JUMP && insn.is_direct)
+		*to = insn.target;
+	return true;
+}
+
+/* None of the functions on the way leads to the callee, as their files have them. */
+static enum callsite in_memory(struct search *s)
+{
+	unsigned nr = s->nr_seen;
+	uint64_t to;
+
+	for (unsigned i = 0; i < nr; i++)
+		if (is_redirected(s, s->seen[i], &to))
+			return to && reaches(s, to, 0) == CALLSITE_YES ? CALLSITE_YES :
+			       CALLSITE_UNKNOWN;
+	return CALLSITE_NO;
+}
+
 enum callsite callsite_reaches(const struct unwinder *unwinder,
 			       const struct caller *caller, uint64_t callee_start,
 			       uint64_t callee_end, bool *stays)
@@ -227,6 +284,8 @@ enum callsite callsite_reaches(const struct unwinder *unwinder,
 	if (!unwinder->find_code(unwinder->arg, target, &why))
 		return CALLSITE_DOUBT; /* no function, or code that nobody knows */
 	answer = reaches(&s, target, 0);
+	if (answer == CALLSITE_NO)
+		answer = in_memory(&s);
 	if (answer == CALLSITE_NO && how == OPERAND_HEARSAY)
 		return CALLSITE_DOUBT;
 	if (answer == CALLSITE_YES) {

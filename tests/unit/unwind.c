@@ -211,13 +211,15 @@ static void test_call_target(void)
 		const char *what;
 		uint64_t target;
 		bool jumps;   /* the target jumps on to inner */
+		bool thunk;   /* it returns to where a register says */
 		enum unwind_reason reason;
 	} rows[] = {
-		{ "the callee itself", 0x1000, false, UNWIND_OK },
-		{ "into the callee", 0x1020, false, UNWIND_OK },
-		{ "another function", 0x1300, false, UNWIND_NOT_CALLEE },
-		{ "another function that jumps there", 0x1300, true, UNWIND_OK },
-		{ "code without CFI", 0x1200, false, UNWIND_OK },
+		{ "the callee itself", 0x1000, false, false, UNWIND_OK },
+		{ "into the callee", 0x1020, false, false, UNWIND_OK },
+		{ "another function", 0x1300, false, false, UNWIND_NOT_CALLEE },
+		{ "another function that jumps there", 0x1300, true, false, UNWIND_OK },
+		{ "a thunk of an indirect call", 0x1300, false, true, UNWIND_OK },
+		{ "code without CFI", 0x1200, false, false, UNWIND_OK },
 	};
 	struct seen seen;
 
@@ -233,6 +235,8 @@ static void test_call_target(void)
 			w.code[0x300] = 0xe9;
 			bytes_put(w.code + 0x301, 4, 0x1000 - 0x1305, false);
 		}
+		if (rows[i].thunk) /* mov %rax,(%rsp); ret */
+			memcpy(w.code + 0x310, "\x48\x89\x04\x24\xc3", 5);
 		enum unwind_reason got = walk(0x1010, STACK + 0x100, &seen);
 
 		ok(got == rows[i].reason, "a call to %s: %s", rows[i].what,
