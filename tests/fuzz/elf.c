@@ -84,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct match_range *ranges = NULL;
 	size_t nr;
 	struct err *err = image_from_bytes(mem_dup(data, size), size, &image);
+	uint64_t value;
 
 	if (err) {
 		err_free(err);
@@ -92,6 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	use_relocs(image);
 	use_cfi(image);
 	image_find_export(image, "f", "V");
+	image_find_hashed(image, "__libc_start_main", &value);
+	image_find_hashed(image, "vfork", &value);
 	image_soname(image);
 	err = match_functions(image, &ranges, &nr);
 	if (!err)
