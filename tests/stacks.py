@@ -72,6 +72,7 @@ def add_cases(suite, stitch):
         'signal': ['rest', 'on_signal', 'raise', 'inner', *ends],
         'alternate': ['rest', 'on_signal', 'raise', 'inner', *ends],
         'alternate-inside': ['rest', 'on_signal', 'raise', 'inner', *ends],
+        'callbacks': ['rest', 'first_state', 'run_machine', 'inner', *ends],
         'library': ['rest', 'library_function', 'inner', *ends],
         'deep': ['rest', 'deep', 'deep', 'inner', *ends],
     }

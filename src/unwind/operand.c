@@ -209,6 +209,41 @@ static uint64_t last_insn(const struct line *line, uint64_t ra)
 	return at == ra ? last : 0;
 }
 
+/* Does an instruction make an address that the word at base + disp is at or behind? */
+static bool makes_address(const struct arch *arch, const struct insn *insn, unsigned base,
+			  int64_t disp)
+{
+	bool is_copy = insn->move == MOVE_REG && insn->dst_reg != (int)arch->unwind->fp_col;
+	int from = is_copy ? insn->src_reg : insn->move == MOVE_ADDR ? insn->base_reg : -1;
+
+	if (from == (int)base)
+		return (is_copy ? 0 : insn->base_disp) <= disp;
+	/* of the other of the two registers that frames are reached by: perhaps */
+	return from == (int)arch->sp_col || from == (int)arch->unwind->fp_col;
+}
+
+/*
+ * Does the function hand out the address of the frame's word that the call goes by?
+ * Then a callee may have changed it: a structure of callbacks on the stack.
+ */
+static bool is_handed_out(const struct line *line, const struct arch_call *call)
+{
+	const struct arch *arch = line->arch;
+	uint64_t end = line->start + line->size;
+	struct insn insn;
+
+	if (call->kind != CALL_COL || !call->nr_steps ||
+	    (call->col != arch->sp_col && call->col != arch->unwind->fp_col))
+		return false;
+	for (uint64_t at = line->start; at < end; at += insn.size) {
+		if (!arch->decode(line->bytes + (at - line->start), end - at, at, &insn))
+			return true;
+		if (makes_address(arch, &insn, call->col, call->steps[0]))
+			return true;
+	}
+	return false;
+}
+
 static void find_call(const struct unwinder *u, struct site *site, uint64_t ra)
 {
 	const struct unwind_code *code = site->code;
@@ -234,6 +269,7 @@ static void find_call(const struct unwinder *u, struct site *site, uint64_t ra)
 	u->arch->unwind->call_at(line.bytes + (at - line.start), ra - at, at, &site->call);
 	if (site->call.kind == CALL_COL && !is_kept(u->arch, site->call.col))
 		trace_back(&line, at, &site->call, &site->unsure);
+	site->unsure |= is_handed_out(&line, &site->call);
 }
 
 /* ---- its value now ------------------------------------------------------------ */

@@ -145,6 +145,40 @@ NOINLINE void alternate_inside(void)
 	kept += own[0];
 }
 
+/* Callbacks in the caller's frame: the callee has put another one in its own place. */
+struct machine {
+	void (*state)(struct machine *);
+	int steps;
+};
+
+static void next_state(struct machine *m)
+{
+	m->steps++;
+}
+
+static NOINLINE void first_state(struct machine *m)
+{
+	m->state = next_state;
+	rest();
+	m->steps++;
+}
+
+static __attribute__((noipa)) int run_machine(void (*state)(struct machine *))
+{
+	struct machine m = { state, 0 };
+
+	do {
+		__asm__ volatile("" : "+m"(m)); /* so that it is read from there */
+		m.state(&m);
+	} while (m.steps < 10);
+	return m.steps;
+}
+
+NOINLINE void callbacks(void)
+{
+	kept += run_machine(first_state);
+}
+
 /* push %rbx or push %rbp; mov %rsp,%rbp; call *%rdi; ... */
 static const unsigned char jit_plain[] = { 0x53, 0xff, 0xd7, 0x5b, 0xc3 };
 static const unsigned char jit_framed[] = { 0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3 };
@@ -219,7 +253,7 @@ int main(int argc, char **argv)
 		{ "plus3", spoilt_by_3 }, { "context", context }, { "signal", plain_signal },
 		{ "alternate", alternate }, { "alternate-inside", alternate_inside },
 		{ "jit", jit }, { "jit-frame-pointer", jit_frame_pointer }, { "thread", thread },
-		{ "deep", go_deep }, { "library", library },
+		{ "deep", go_deep }, { "library", library }, { "callbacks", callbacks },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
 
