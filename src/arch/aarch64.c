@@ -145,7 +145,8 @@ static void pair(uint32_t word, struct insn_effect *e)
 /* ldr and str of one register with sp as their base. */
 static void single(uint32_t word, struct insn_effect *e)
 {
-	bool is_x_load = is(word, 0xffc00000, 0xf9400000) || is(word, 0xffe00000, 0xf8400000);
+	bool is_x_load = is(word, 0xffc00000, 0xf9400000) ||
+			 is(word, 0xffe00000, 0xf8400000);
 
 	if (is(word, 0x3b000000, 0x39000000)) { /* unsigned offset */
 		if (is_x_load)

@@ -176,7 +176,7 @@ struct arch_unwind {
 	/* What the call at addr says, which begins with the bytes. */
 	void (*call_at)(const uint8_t *code, size_t size, uint64_t addr,
 			struct arch_call *call);
-	/* The general registers that an instruction changes, by column; unknown ones: all. */
+	/* The general registers that an instruction changes, by column; unknown: all. */
 	uint32_t (*written)(const uint8_t *code, size_t size);
 };
 

@@ -17,7 +17,8 @@ enum { RT_FRAME_UC = 0, UC_MCONTEXT = 40 };
 
 static bool is_push(const ZydisDecodedInstruction *raw)
 {
-	return raw->mnemonic == ZYDIS_MNEMONIC_PUSH || raw->mnemonic == ZYDIS_MNEMONIC_PUSHFQ;
+	return raw->mnemonic == ZYDIS_MNEMONIC_PUSH ||
+	       raw->mnemonic == ZYDIS_MNEMONIC_PUSHFQ;
 }
 
 static bool writes_operand(const ZydisDecodedOperand *op, int16_t col)

@@ -18,7 +18,8 @@ static inline uint64_t bytes_get8(const void *p, bool big_endian)
 	uint64_t v;
 
 	__builtin_memcpy(&v, p, 8);
-	return big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) ? v : __builtin_bswap64(v);
+	return big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) ? v :
+	       __builtin_bswap64(v);
 }
 void bytes_put(void *p, unsigned size, uint64_t value, bool big_endian);
 
