@@ -7,12 +7,9 @@
  * x29 (6.2.3); return addresses may be signed in their upper bits
  * (DW_CFA_AARCH64_negate_ra_state, AADWARF64 4.1).
  */
-#include "arch.h"
+#include "words.h"
 
 #include <elf.h>
-#include <string.h>
-
-#include "bytes.h"
 
 enum { COL_FP = 29, COL_LR = 30, COL_SP = 31, COL_PC = 32, NR_COLS = 33,
        TP_OFF = 272, REGS_SIZE = 272, NOP = 0xd503201f, BTI_C = 0xd503245f };
@@ -25,11 +22,6 @@ static const int16_t col_off[NR_COLS] = {
 	X(23), X(24), X(25), X(26), X(27), X(28), X(29), X(30), X(31), X(32),
 };
 
-static uint32_t word_at(const uint8_t *code)
-{
-	return (uint32_t)bytes_get(code, 4, false);
-}
-
 /* A field of the instruction as a signed number of words or units. */
 static int64_t field(uint32_t insn, unsigned low, unsigned bits, int64_t unit)
 {
@@ -38,11 +30,6 @@ static int64_t field(uint32_t insn, unsigned low, unsigned bits, int64_t unit)
 	if (v >> (bits - 1))
 		v -= (int64_t)1 << bits;
 	return v * unit;
-}
-
-static bool is(uint32_t insn, uint32_t mask, uint32_t value)
-{
-	return (insn & mask) == value;
 }
 
 /* Indirect branches, with and without pointer authentication. */
@@ -102,12 +89,10 @@ static void arm_call_at(const uint8_t *code, size_t size, uint64_t addr,
 {
 	struct insn insn;
 
-	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
-	if (!arm_decode(code, size, addr, &insn) || insn.flow != FLOW_CALL)
-		return;
-	call->kind = insn.is_direct ? CALL_ADDR : CALL_COL;
-	call->addr = insn.target;
-	call->col = word_at(code) >> 5 & 31;
+	if (arm_decode(code, size, addr, &insn))
+		*call = arch_call_of(&insn, word_at(code) >> 5 & 31);
+	else
+		*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 }
 
 static void arm_call_before(const uint8_t *code, size_t size, uint64_t ra,

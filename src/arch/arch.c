@@ -41,6 +41,14 @@ const struct arch *arch_host(void)
 	return arch_find(ARCH_HOST_MACHINE);
 }
 
+struct arch_call arch_call_of(const struct insn *insn, unsigned col)
+{
+	if (insn->flow != FLOW_CALL)
+		return (struct arch_call){ .kind = CALL_UNKNOWN };
+	return (struct arch_call){ .kind = insn->is_direct ? CALL_ADDR : CALL_COL,
+				   .addr = insn->target, .col = col };
+}
+
 const struct reloc_type *arch_reloc(const struct arch *arch, uint32_t type)
 {
 	for (unsigned i = 0; i < arch->nr_relocs; i++)

@@ -271,6 +271,9 @@ const struct arch *arch_host(void);
 /* By number, for tests over all ports; NULL past the last. */
 const struct arch *arch_nth(unsigned n);
 
+/* What a decoded call says whose operand, if it is not direct, is in column col. */
+struct arch_call arch_call_of(const struct insn *insn, unsigned col);
+
 const struct reloc_type *arch_reloc(const struct arch *arch, uint32_t type);
 
 uint64_t regs_get(const struct arch *arch, const struct regs *regs, size_t off);

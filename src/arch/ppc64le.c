@@ -7,12 +7,9 @@
  * and stdu changes both at once (2.2.2.1); LR is kept at the CFA + 16; the
  * outermost back chain is 0, and no CFI marks the end.
  */
-#include "arch.h"
+#include "words.h"
 
 #include <elf.h>
-#include <string.h>
-
-#include "bytes.h"
 
 enum { COL_SP = 1, COL_LR = 65, COL_CTR = 66, COL_PC = 67, COL_CR2 = 70, NR_COLS = 76,
        NIP = 256, CTR = 280, LINK = 288, CCR = 304, REGS_SIZE = 384, NOP = 0x60000000 };
@@ -27,16 +24,6 @@ static const int16_t col_off[NR_COLS] = {
 	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 	-1, LINK, CTR, NIP, -1, -1, CCR, -1, -1, -1, -1, -1,
 };
-
-static uint32_t word_at(const uint8_t *code)
-{
-	return (uint32_t)bytes_get(code, 4, false);
-}
-
-static bool is(uint32_t insn, uint32_t mask, uint32_t value)
-{
-	return (insn & mask) == value;
-}
 
 /* bclr and bcctr: BO with bits 4 and 16 set goes always (Power ISA 2.4). */
 static enum insn_flow indirect_flow(uint32_t word)
@@ -93,12 +80,10 @@ static void ppc_call_at(const uint8_t *code, size_t size, uint64_t addr,
 {
 	struct insn insn;
 
-	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
-	if (!ppc_decode(code, size, addr, &insn) || insn.flow != FLOW_CALL)
-		return;
-	call->kind = insn.is_direct ? CALL_ADDR : CALL_COL;
-	call->addr = insn.target;
-	call->col = COL_CTR;
+	if (ppc_decode(code, size, addr, &insn))
+		*call = arch_call_of(&insn, COL_CTR);
+	else
+		*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 }
 
 static void ppc_call_before(const uint8_t *code, size_t size, uint64_t ra,

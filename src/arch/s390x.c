@@ -141,12 +141,10 @@ static void s390_call_at(const uint8_t *code, size_t size, uint64_t addr,
 {
 	struct insn insn;
 
-	*call = (struct arch_call){ .kind = CALL_UNKNOWN };
-	if (!s390_decode(code, size, addr, &insn) || insn.flow != FLOW_CALL)
-		return;
-	call->kind = insn.is_direct ? CALL_ADDR : CALL_COL;
-	call->addr = insn.target;
-	call->col = code[1] & 15;
+	if (s390_decode(code, size, addr, &insn))
+		*call = arch_call_of(&insn, code[1] & 15);
+	else
+		*call = (struct arch_call){ .kind = CALL_UNKNOWN };
 }
 
 static void s390_call_before(const uint8_t *code, size_t size, uint64_t ra,

@@ -13,7 +13,7 @@
 
 #include "bytes.h"
 
-enum { RT_FRAME_UC = 0, UC_MCONTEXT = 40 };
+enum { UC_MCONTEXT = 40 };
 
 static bool is_push(const ZydisDecodedInstruction *raw)
 {
@@ -21,38 +21,29 @@ static bool is_push(const ZydisDecodedInstruction *raw)
 	       raw->mnemonic == ZYDIS_MNEMONIC_PUSHFQ;
 }
 
-static bool writes_operand(const ZydisDecodedOperand *op, int16_t col)
+/* The general registers among the written operands, by column. */
+static uint32_t written_by(const ZydisDecodedInstruction *raw, const ZydisDecodedOperand *ops)
 {
-	return op->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-	       (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
-	       x86_column_of(op->reg.value) == col;
-}
+	uint32_t mask = 0;
 
-static bool writes_col(const ZydisDecodedInstruction *raw, const ZydisDecodedOperand *ops,
-		       int16_t col)
-{
 	for (unsigned i = 0; i < raw->operand_count; i++)
-		if (writes_operand(&ops[i], col))
-			return true;
-	return false;
+		if (ops[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    (ops[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+		    x86_column_of(ops[i].reg.value) >= 0)
+			mask |= 1u << x86_column_of(ops[i].reg.value);
+	return mask;
 }
 
 static uint32_t x86_written(const uint8_t *code, size_t size)
 {
 	ZydisDecodedInstruction raw;
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
-	uint32_t mask = 0;
 
 	if (!x86_decode_raw(code, size, &raw, ops) ||
 	    raw.meta.category == ZYDIS_CATEGORY_CALL ||
 	    raw.meta.category == ZYDIS_CATEGORY_SYSCALL)
 		return UINT32_MAX;
-	for (unsigned i = 0; i < raw.operand_count; i++)
-		if (ops[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    (ops[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
-		    x86_column_of(ops[i].reg.value) >= 0)
-			mask |= 1u << x86_column_of(ops[i].reg.value);
-	return mask;
+	return written_by(&raw, ops);
 }
 
 /* What an instruction that changes rsp makes of it; others lose it. */
@@ -98,7 +89,7 @@ static bool x86_effect(const uint8_t *code, size_t size, uint64_t addr,
 	e->target = insn.target;
 	/* A call gives rsp back; what a return takes is in ra_from_cfa. */
 	if (insn.flow != FLOW_CALL && insn.flow != FLOW_RETURN &&
-	    writes_col(&raw, ops, COL_RSP))
+	    written_by(&raw, ops) >> COL_RSP & 1)
 		move_stack(&raw, ops, e);
 	if (insn.flow == FLOW_RETURN && raw.operand_count_visible)
 		e->is_lost = true; /* ret n */
@@ -205,7 +196,7 @@ static const uint8_t trampoline[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x0
  * stack and rsp is at the ucontext (arch/x86/include/asm/sigframe.h); uc_mcontext
  * is at 40 and holds r8-r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip.
  */
-#define MC(n) (RT_FRAME_UC + UC_MCONTEXT + 8 * (n))
+#define MC(n) (UC_MCONTEXT + 8 * (n))
 
 const struct arch_unwind x86_64_unwind = {
 	.pc_col = COL_RA,

@@ -138,6 +138,13 @@ static void finish(const struct view *view, struct trace *trace)
 	free(trace->frames);
 }
 
+static void let_go(struct threads *threads, struct thread *thread, uint64_t start,
+		   struct trace *trace)
+{
+	thread_release(threads, thread);
+	trace->stopped_us = (clock_ns() - start) / 1000;
+}
+
 /*
  * The thread stands still only while its registers and stack are read.  A stack
  * deeper than what is read at once is walked again while it stands.
@@ -152,16 +159,12 @@ static struct err *stop_and_walk(struct view *view, struct threads *threads,
 	if (err || thread->state != THREAD_STOPPED)
 		return err;
 	stacks_take(&view->stacks, &thread->regs);
-	if (!hold) {
-		thread_release(threads, thread);
-		trace->stopped_us = (clock_ns() - start) / 1000;
-	}
+	if (!hold)
+		let_go(threads, thread, start, trace);
 	trace->reason = stacks_walk_taken(&view->stacks, &thread->regs, add_frame, trace,
 					  &beyond);
-	if (hold) {
-		thread_release(threads, thread);
-		trace->stopped_us = (clock_ns() - start) / 1000;
-	}
+	if (hold)
+		let_go(threads, thread, start, trace);
 	trace->beyond = beyond;
 	return NULL;
 }

@@ -215,24 +215,30 @@ static void load_versions(struct image *image)
 	}
 }
 
+bool image_next_note(struct cursor *c, struct elf_note *note)
+{
+	if (cursor_left(c) < 12)
+		return false;
+	note->name_size = cursor_get(c, 4);
+	note->size = cursor_get(c, 4);
+	note->type = (uint32_t)cursor_get(c, 4);
+	note->name = (const char *)cursor_take(c, (note->name_size + 3) & ~UINT64_C(3));
+	note->desc = cursor_take(c, (note->size + 3) & ~UINT64_C(3));
+	return !c->bad;
+}
+
 static void scan_notes(struct image *image, const uint8_t *data, size_t size)
 {
 	struct cursor c = cursor_make(data, size, image->arch->big_endian);
+	struct elf_note note;
 
-	while (!c.bad && cursor_left(&c) >= 12) {
-		uint64_t name_size = cursor_get(&c, 4), desc_size = cursor_get(&c, 4);
-		uint64_t type = cursor_get(&c, 4);
-		const uint8_t *name = cursor_take(&c, (name_size + 3) & ~UINT64_C(3));
-		const uint8_t *desc = cursor_take(&c, (desc_size + 3) & ~UINT64_C(3));
-
-		if (!name || !desc)
-			return;
-		if (type == NT_GNU_BUILD_ID && name_size == 4 &&
-		    !memcmp(name, "GNU", 4) && desc_size <= sizeof(image->build_id)) {
-			memcpy(image->build_id, desc, desc_size);
-			image->build_id_size = desc_size;
-			return;
-		}
+	while (image_next_note(&c, &note)) {
+		if (note.type != NT_GNU_BUILD_ID || note.name_size != 4 ||
+		    memcmp(note.name, "GNU", 4) || note.size > sizeof(image->build_id))
+			continue;
+		memcpy(image->build_id, note.desc, note.size);
+		image->build_id_size = note.size;
+		return;
 	}
 }
 
@@ -321,11 +327,6 @@ static struct err *open_path(const char *path, bool symbols, struct image **resu
 	if (fd < 0)
 		return err_sys(errno, "%s", path);
 	return err_wrap(open_fd(fd, symbols, result), "%s", path);
-}
-
-struct err *image_open_fd(int fd, struct image **result)
-{
-	return open_fd(fd, true, result);
 }
 
 struct err *image_open(const char *path, struct image **result)

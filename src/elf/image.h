@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "arch.h"
+#include "bytes.h"
 #include "err.h"
 
 struct segment {
@@ -69,9 +70,7 @@ struct image {
 	void *mapped, *owned;
 };
 
-/* Maps the file behind fd read-only; fd may be closed afterwards. */
-struct err *image_open_fd(int fd, struct image **image)
-	__attribute__((warn_unused_result));
+/* Maps the file read-only. */
 struct err *image_open(const char *path, struct image **image)
 	__attribute__((warn_unused_result));
 /*
@@ -118,6 +117,16 @@ const struct symbol *image_find_export(const struct image *image, const char *na
  * no such table.
  */
 bool image_find_hashed(const struct image *image, const char *name, uint64_t *value);
+struct elf_note {
+	uint32_t type;
+	const char *name;    /* of name_size bytes, its final 0 among them */
+	size_t name_size;
+	const uint8_t *desc;
+	size_t size;
+};
+
+/* The next of a run of notes (gABI, Note Section); false at the end, or if it is cut. */
+bool image_next_note(struct cursor *c, struct elf_note *note);
 /* The file name in DT_SONAME, or NULL. */
 const char *image_soname(const struct image *image);
 char *image_build_id_hex(const struct image *image);

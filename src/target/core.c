@@ -46,17 +46,11 @@ static bool id_in_notes(const struct core *core, uint64_t addr, uint64_t size,
 {
 	const uint8_t *bytes = image_at(core->image, addr, size);
 	struct cursor c = cursor_make(bytes, bytes ? size : 0, be_of(core));
+	struct elf_note note;
 
-	while (!c.bad && cursor_left(&c) >= 12) {
-		uint64_t name = cursor_get(&c, 4), desc = cursor_get(&c, 4);
-		uint64_t type = cursor_get(&c, 4);
-		const uint8_t *id;
-
-		cursor_take(&c, (name + 3) & ~UINT64_C(3));
-		id = cursor_take(&c, (desc + 3) & ~UINT64_C(3));
-		if (id && type == NT_GNU_BUILD_ID && name == 4)
-			return image_has_build_id(image, id, desc);
-	}
+	while (image_next_note(&c, &note))
+		if (note.type == NT_GNU_BUILD_ID && note.name_size == 4)
+			return image_has_build_id(image, note.desc, note.size);
 	return false;
 }
 
@@ -104,13 +98,7 @@ static struct err *open_file(void *arg, const struct map *map, struct image **im
 
 /* ---- notes ------------------------------------------------------------------- */
 
-struct note {
-	uint64_t type;
-	const uint8_t *desc;
-	size_t size;
-};
-
-static struct err *take_status(struct core *core, const struct note *note)
+static struct err *take_status(struct core *core, const struct elf_note *note)
 {
 	const struct arch *arch = core->image->arch;
 	struct core_thread *thread;
@@ -140,7 +128,7 @@ static size_t first_from(const struct maps *maps, uint64_t start)
 }
 
 /* Names of mapped files: count, page size, (start, end, offset)..., names... */
-static struct err *take_files(struct core *core, const struct note *note, struct maps *maps)
+static struct err *take_files(struct core *core, const struct elf_note *note, struct maps *maps)
 {
 	struct cursor c = cursor_make(note->desc, note->size, be_of(core)), names;
 	uint64_t nr = cursor_get(&c, 8), page = cursor_get(&c, 8);
@@ -168,7 +156,7 @@ static struct err *take_files(struct core *core, const struct note *note, struct
 	return names.bad ? BAD("the names of files are cut short") : NULL;
 }
 
-static struct err *take_note(struct core *core, const struct note *note, struct maps *maps)
+static struct err *take_note(struct core *core, const struct elf_note *note, struct maps *maps)
 {
 	const struct arch *arch = core->image->arch;
 	struct core_thread *last = core->nr_threads ?
@@ -198,24 +186,17 @@ static struct err *take_note(struct core *core, const struct note *note, struct 
 static struct err *take_notes(struct core *core, const struct segment *seg,
 			      struct maps *maps)
 {
+	struct elf_note note;
 	struct cursor c;
+	struct err *err;
 
 	if (seg->off > core->image->size || seg->file_size > core->image->size - seg->off)
 		return BAD("the notes are outside the file");
 	c = cursor_make(core->image->data + seg->off, seg->file_size, be_of(core));
-	while (cursor_left(&c) >= 12) {
-		uint64_t name = cursor_get(&c, 4), size = cursor_get(&c, 4);
-		struct note note = { .type = cursor_get(&c, 4), .size = size };
-		struct err *err;
-
-		cursor_take(&c, (name + 3) & ~UINT64_C(3));
-		note.desc = cursor_take(&c, (size + 3) & ~UINT64_C(3));
-		if (c.bad)
-			return BAD("a note is cut short");
+	while (image_next_note(&c, &note))
 		if ((err = take_note(core, &note, maps)))
 			return err;
-	}
-	return NULL;
+	return c.bad ? BAD("a note is cut short") : NULL;
 }
 
 /* ---- the process ------------------------------------------------------------- */
@@ -363,9 +344,9 @@ static struct err *load(struct core *core)
 	from.entry = auxv_value(core, AT_ENTRY);
 	from.start_stack = find_start_stack(core);
 	core->maps = maps;
-	err = process_from(&core->source, &from, &core->process);
-	core->maps = err ? NULL : &core->process->maps;
-	return err;
+	core->process = process_from(&core->source, &from);
+	core->maps = &core->process->maps;
+	return NULL;
 }
 
 struct err *core_open(const char *path, struct core **result)

@@ -138,10 +138,8 @@ static void make_code(const struct process *process, struct object *object)
 		code->bytes = object_bytes;
 		code->switches = switches;
 		code->owner = object;
-		if (process->entry >= code->start && process->entry < code->end) {
-			code->entry = process->entry;
+		if (process->entry >= code->start && process->entry < code->end)
 			object->is_program = true;
-		}
 	}
 }
 
@@ -181,15 +179,19 @@ static bool find_bias(const struct image *image, const struct map *map, uint64_t
 	return false;
 }
 
+static char *mapped_path(const struct process *process, const struct map *map)
+{
+	return mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)process->pid,
+		       map->start, map->end);
+}
+
 static struct err *open_mapped(const struct process *process, const struct map *map,
 			       struct image **image)
 {
-	AUTO_FREE char *path = NULL;
+	AUTO_FREE char *path = mapped_path(process, map);
 
 	if (process->source)
 		return process->source->open(process->source->arg, map, image);
-	path = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
-		       (int)process->pid, map->start, map->end);
 	return image_open_part(path, image);
 }
 
@@ -203,8 +205,7 @@ int object_open_file(const struct process *process, const struct object *object)
 	map = object->nr_code ? maps_find(&process->maps, object->code[0].start) : NULL;
 	if (!map)
 		return -1;
-	path = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)process->pid,
-		       map->start, map->end);
+	path = mapped_path(process, map);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 

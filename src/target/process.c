@@ -237,8 +237,8 @@ struct err *process_refresh(struct process *process)
 	return NULL;
 }
 
-struct err *process_from(const struct process_source *source, const struct process *from,
-			 struct process **result)
+struct process *process_from(const struct process_source *source,
+			     const struct process *from)
 {
 	struct process *process = mem_dup(from, sizeof(*from));
 
@@ -246,8 +246,7 @@ struct err *process_from(const struct process_source *source, const struct proce
 	process->mem_fd = -1;
 	process->is_lazy = true;
 	open_objects(process);
-	*result = process;
-	return NULL;
+	return process;
 }
 
 static struct err *check_permission(pid_t pid, int error)

@@ -64,8 +64,8 @@ struct err *process_open_lazily(pid_t pid, struct process **process)
  * comm, start_stack, entry, its mappings, its port); the mappings are taken over.
  * source must outlive it.  Nothing can be written.
  */
-struct err *process_from(const struct process_source *source, const struct process *from,
-			 struct process **process) __attribute__((warn_unused_result));
+struct process *process_from(const struct process_source *source,
+			     const struct process *from);
 void process_close(struct process *process);
 void process_closep(struct process **process);
 #define AUTO_PROCESS __attribute__((cleanup(process_closep)))

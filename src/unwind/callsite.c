@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "bytes.h"
-
 enum {
 	MAX_JUMPS = 6,         /* functions on the way, each reached by a jump */
 	MAX_SEEN = 32,
@@ -45,14 +43,9 @@ static enum callsite reaches(struct search *s, uint64_t target, unsigned depth);
 static bool through_constant(struct search *s, const uint8_t *bytes, uint64_t left,
 			     uint64_t at, struct insn *insn)
 {
-	uint8_t word[8];
-
-	if (!s->u->arch->decode(bytes, left, at, insn) || !insn->is_pcrel ||
-	    !s->u->is_constant || !s->u->is_constant(s->u->arg, insn->mem) ||
-	    !s->u->read(s->u->arg, insn->mem, word, sizeof(word)))
-		return false;
-	insn->target = bytes_get(word, 8, s->u->arch->big_endian);
-	return true;
+	return s->u->arch->decode(bytes, left, at, insn) && insn->is_pcrel &&
+	       s->u->is_constant && s->u->is_constant(s->u->arg, insn->mem) &&
+	       unwind_read_word(s->u, insn->mem, &insn->target);
 }
 
 /* The first instruction behind a function that is not padding. */
@@ -140,7 +133,6 @@ static bool find_resolver(struct search *s, const struct unwind_code *code, uint
 	struct insn_effect effect;
 	struct insn insn;
 	int64_t pushed = 0;
-	uint8_t word[8];
 
 	for (unsigned i = 0; i < 6; i++) {
 		const uint8_t *bytes = code->bytes(code, at, ARCH_INSN_MAX);
@@ -151,12 +143,8 @@ static bool find_resolver(struct search *s, const struct unwind_code *code, uint
 		pushed -= effect.sp_add;
 		if (insn.flow == FLOW_JUMP && pushed <= 0)
 			return false; /* a function that jumps on, not a PLT */
-		if (insn.flow == FLOW_JUMP && insn.is_pcrel) {
-			if (!s->u->read(s->u->arg, insn.mem, word, sizeof(word)))
-				return false;
-			*resolver = bytes_get(word, 8, s->u->arch->big_endian);
-			return true;
-		}
+		if (insn.flow == FLOW_JUMP && insn.is_pcrel)
+			return unwind_read_word(s->u, insn.mem, resolver);
 		at = insn.flow == FLOW_JUMP && insn.is_direct ? insn.target : at + insn.size;
 	}
 	return false;
@@ -166,11 +154,9 @@ static enum callsite through_slot(struct search *s, const struct unwind_code *co
 				  uint64_t addr, uint64_t slot, unsigned depth)
 {
 	uint64_t to, resolver;
-	uint8_t word[8];
 
-	if (!s->u->read(s->u->arg, slot, word, sizeof(word)))
+	if (!unwind_read_word(s->u, slot, &to))
 		return CALLSITE_UNKNOWN;
-	to = bytes_get(word, 8, s->u->arch->big_endian);
 	if (to < code->start || to >= code->end || to - addr + PLT_SIZE >= 2 * PLT_SIZE ||
 	    !find_resolver(s, code, to, &resolver))
 		return reaches(s, to, depth + 1);
@@ -183,7 +169,8 @@ static bool is_stub(struct search *s, const struct unwind_code *code, uint64_t a
 {
 	const uint8_t *bytes = code->bytes(code, addr, ARCH_INSN_MAX);
 
-	return bytes && s->u->arch->stub_slot && s->u->arch->stub_slot(bytes, ARCH_INSN_MAX, addr, slot);
+	return bytes && s->u->arch->stub_slot &&
+	       s->u->arch->stub_slot(bytes, ARCH_INSN_MAX, addr, slot);
 }
 
 static enum callsite reaches(struct search *s, uint64_t target, unsigned depth)

@@ -158,10 +158,7 @@ static void finish(const struct program *p, struct cfi_row *row)
 
 static void emit_row(struct program *p, uint64_t end)
 {
-	union {
-		struct cfi_row row;
-		uint8_t room[sizeof(struct cfi_row) + CFI_MAX_RULES * sizeof(struct cfi_rule)];
-	} u;
+	union cfi_room u;
 
 	if (end <= p->loc)
 		return;

@@ -61,6 +61,12 @@ struct cfi_row {
 
 enum { CFI_MAX_RULES = 40, CFI_MAX_ROWS = 1 << 16 };
 
+/* Room for a row while it is made. */
+union cfi_room {
+	struct cfi_row row;
+	uint8_t bytes[sizeof(struct cfi_row) + CFI_MAX_RULES * sizeof(struct cfi_rule)];
+};
+
 static inline size_t cfi_row_size(const struct cfi_row *row)
 {
 	return sizeof(*row) + row->nr_rules * sizeof(row->rules[0]);

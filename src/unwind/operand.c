@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "operand.h"
 
-#include <string.h>
-
-#include "bytes.h"
 
 enum {
 	MAX_CALLER = 32768,    /* bytes of a caller that are read for a call's operand */
@@ -274,16 +271,6 @@ static void find_call(const struct unwinder *u, struct site *site, uint64_t ra)
 
 /* ---- its value now ------------------------------------------------------------ */
 
-static bool word_at(const struct unwinder *u, uint64_t addr, uint64_t *value)
-{
-	uint8_t word[8];
-
-	if (!u->read(u->arg, addr, word, sizeof(word)))
-		return false;
-	*value = bytes_get(word, 8, u->arch->big_endian);
-	return true;
-}
-
 /* A word that nobody else changes while the call is on the stack. */
 static bool is_own(const struct unwinder *u, const struct caller *caller, uint64_t addr)
 {
@@ -344,7 +331,7 @@ enum operand operand_find(const struct unwinder *u, const struct caller *caller,
 			site->object = at;
 			site->object_callee = 0;
 		}
-		if (!word_at(u, at, &v)) {
+		if (!unwind_read_word(u, at, &v)) {
 			*target = 0; /* nowhere */
 			return OPERAND_HEARSAY;
 		}

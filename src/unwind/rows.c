@@ -209,10 +209,7 @@ static enum unwind_reason without_cfi(const struct unwinder *u, struct unwind_ca
 				      uint64_t pc, uint64_t lookup, bool is_call,
 				      struct site *site)
 {
-	union {
-		struct cfi_row row;
-		uint8_t room[sizeof(struct cfi_row) + CFI_MAX_RULES * sizeof(struct cfi_rule)];
-	} made;
+	union cfi_room made;
 	const struct unwind_code *code = site->code;
 	struct bycode where = { u, code, code->start, code->end, is_call };
 	uint64_t low = 0, high = 0;
@@ -274,16 +271,10 @@ bool rows_frame_is_gone(const struct unwinder *u, struct unwind_cache *cache,
 				     u->arch->unwind->ra_from_cfa);
 }
 
-static const uint8_t *bytes_before(const struct unwind_code *code, uint64_t pc, size_t size)
-{
-	return pc - code->start < size || pc > code->end ? NULL :
-	       code->bytes(code, pc - size, size);
-}
-
 static bool is_after_call(const struct arch *arch, const struct unwind_code *code, uint64_t pc)
 {
 	size_t size = pc - code->start < ARCH_INSN_MAX ? pc - code->start : ARCH_INSN_MAX;
-	const uint8_t *bytes = size ? bytes_before(code, pc, size) : NULL;
+	const uint8_t *bytes = size ? code->bytes(code, pc - size, size) : NULL;
 
 	return bytes && arch->follows_call(bytes, size);
 }
@@ -300,10 +291,7 @@ static bool is_trampoline(const struct arch *arch, const struct unwind_code *cod
 
 static const struct cfi_row *signal_row(const struct arch *arch, struct unwind_cache *cache)
 {
-	union {
-		struct cfi_row row;
-		uint8_t room[sizeof(struct cfi_row) + CFI_MAX_RULES * sizeof(struct cfi_rule)];
-	} made;
+	union cfi_room made;
 	const struct arch_frame *frame = &arch->unwind->signal_frame;
 
 	memset(&made, 0, sizeof(made.row));
@@ -338,15 +326,13 @@ static void judge_ra(const struct arch *arch, struct site *site)
 
 static bool has_linked(const struct arch *arch, const struct site *site, uint64_t pc)
 {
-	uint64_t size = pc - site->start;
+	uint64_t size = pc - site->start < MAX_LINK_SCAN ? pc - site->start : MAX_LINK_SCAN;
 	const uint8_t *bytes;
 
 	if (!arch->unwind->links_frame || pc <= site->start)
 		return false;
-	bytes = site->code->bytes(site->code, site->start,
-				  size < MAX_LINK_SCAN ? size : MAX_LINK_SCAN);
-	return bytes && arch->unwind->links_frame(bytes, size < MAX_LINK_SCAN ?
-						  size : MAX_LINK_SCAN);
+	bytes = site->code->bytes(site->code, site->start, size);
+	return bytes && arch->unwind->links_frame(bytes, size);
 }
 
 static enum unwind_reason fill_site(const struct unwinder *u, struct unwind_cache *cache,

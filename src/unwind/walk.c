@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
 #include "callsite.h"
 #include "mem.h"
 #include "rows.h"
@@ -35,25 +34,19 @@ struct walk {
 	uint64_t shadow;
 };
 
-static bool load_slowly(const struct walk *w, uint64_t addr, uint64_t *value)
+bool unwind_read_slowly(const struct unwinder *unwinder, uint64_t addr, uint64_t *value)
 {
 	uint8_t bytes[8];
 
-	if (!w->u->read(w->u->arg, addr, bytes, sizeof(bytes)))
+	if (!unwinder->read(unwinder->arg, addr, bytes, sizeof(bytes)))
 		return false;
-	*value = bytes_get8(bytes, w->arch->big_endian);
+	*value = bytes_get8(bytes, unwinder->arch->big_endian);
 	return true;
 }
 
-/* A word of the target: of the window where it is in it. */
 static inline bool load(const struct walk *w, uint64_t addr, uint64_t *value)
 {
-	uint64_t in = addr - w->u->window_addr;
-
-	if (__builtin_expect(in >= w->u->window_size || w->u->window_size - in < 8, 0))
-		return load_slowly(w, addr, value);
-	*value = bytes_get8(w->u->window + in, w->arch->big_endian);
-	return true;
+	return unwind_read_word(w->u, addr, value);
 }
 
 static bool load_word(void *arg, uint64_t addr, uint64_t *value)
@@ -307,6 +300,14 @@ static uint64_t limit_of(const struct walk *w, uint64_t sp)
 	return w->u->stack_end ? w->u->stack_end(w->u->arg, sp) : UINT64_MAX;
 }
 
+static bool enters_left(const struct walk *w, uint64_t sp)
+{
+	for (unsigned i = 0; i < w->nr_left; i++)
+		if (sp >= w->left[i].low && sp <= w->left[i].high)
+			return true;
+	return false;
+}
+
 /*
  * A signal may have come on another stack; each is entered once, so that no walk
  * goes round (the kernel's rule for its own stacks, arm64 unwind_consume_stack).
@@ -316,20 +317,11 @@ static enum unwind_reason switch_stack(struct walk *w, uint64_t sp)
 	if (w->nr_left == MAX_STACKS)
 		return UNWIND_ENTERED_TWICE;
 	w->left[w->nr_left++] = (struct extent){ w->entered, w->frame->sp };
-	for (unsigned i = 0; i < w->nr_left; i++)
-		if (sp >= w->left[i].low && sp <= w->left[i].high)
-			return UNWIND_ENTERED_TWICE;
+	if (enters_left(w, sp))
+		return UNWIND_ENTERED_TWICE;
 	w->entered = sp;
 	w->limit = limit_of(w, sp);
 	return UNWIND_OK;
-}
-
-static bool enters_left(const struct walk *w, uint64_t sp)
-{
-	for (unsigned i = 0; i < w->nr_left; i++)
-		if (sp >= w->left[i].low && sp <= w->left[i].high)
-			return true;
-	return false;
 }
 
 static inline enum unwind_reason check_stack(struct walk *w, uint64_t sp)
@@ -552,7 +544,7 @@ static bool go_on(struct walk *w, bool has_row)
 static enum unwind_reason walk_on(struct walk *w, unwind_consume *consume, void *arg)
 {
 	enum unwind_reason first = UNWIND_OK;
-	bool ended = false;
+	bool ended = false, has_row;
 
 	for (unsigned nr = 0; nr < MAX_FRAMES; nr++) {
 		enum unwind_reason reason = look(w);
@@ -560,21 +552,13 @@ static enum unwind_reason walk_on(struct walk *w, unwind_consume *consume, void 
 		w->frame->reason = reason;
 		if (!consume(arg, w->frame))
 			return UNWIND_STOPPED;
-		if (!reason) {
+		has_row = reason && w->site->row;
+		if (!reason)
 			reason = step(w, &ended);
-			if (ended)
-				return first ? first : reason;
-			if (!reason)
-				continue;
-			if (!w->is_plain)
-				return reason;
-			first = first ? first : reason;
-			if (!go_on(w, false))
-				return first;
-			continue;
-		}
 		first = first ? first : reason;
-		if (!w->is_plain || !go_on(w, w->site->row != NULL))
+		if (ended)
+			return first;
+		if (reason && (!w->is_plain || !go_on(w, has_row)))
 			return first;
 	}
 	return first ? first : UNWIND_TOO_DEEP;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "arch.h"
+#include "bytes.h"
 #include "cfi.h"
 #include "ehframe.h"
 
@@ -64,7 +65,6 @@ struct unwind_code {
 	uint64_t start, end;  /* addresses */
 	uint64_t bias;
 	struct eh_section eh; /* eh.data is NULL: no CFI */
-	uint64_t entry;       /* address of the program's entry point, else 0 */
 	enum unwind_reason refuse; /* why no frame in it can be trusted, else 0 */
 	bool may_lack_cfi;    /* a linked file: its start-up code and stubs do */
 	/* size bytes of code at addr, NULL if not all are there. */
@@ -117,6 +117,21 @@ struct unwinder {
 	uint64_t shadow;           /* address of the shadow stack's top; 0: there is none */
 	struct unwind_cache *cache; /* optional; valid while objects stay */
 };
+
+/* A word of the target: of the window where it is in it. */
+bool unwind_read_slowly(const struct unwinder *unwinder, uint64_t addr, uint64_t *value);
+
+static inline bool unwind_read_word(const struct unwinder *unwinder, uint64_t addr,
+				    uint64_t *value)
+{
+	uint64_t in = addr - unwinder->window_addr;
+
+	if (__builtin_expect(in >= unwinder->window_size ||
+			     unwinder->window_size - in < 8, 0))
+		return unwind_read_slowly(unwinder, addr, value);
+	*value = bytes_get8(unwinder->window + in, unwinder->arch->big_endian);
+	return true;
+}
 
 struct unwind_cache *unwind_cache_new(void);
 void unwind_cache_free(struct unwind_cache *cache);

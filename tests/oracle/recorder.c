@@ -86,9 +86,9 @@ struct err *recorder_begin(struct recorder *r, const struct process *live, const
 		return err_new(ERR_FAILED, "system", "%s cannot be written", path);
 	if (r->file)
 		put(r, 'P', words, sizeof(words));
-	if ((err = read_maps(r, &from.maps)) ||
-	    (err = process_from(&r->source, &from, &r->process)))
+	if ((err = read_maps(r, &from.maps)))
 		return err;
+	r->process = process_from(&r->source, &from);
 	r->process->mem_fd = dup(live->mem_fd);
 	return stacks_init(&r->stacks, r->process, &r->none);
 }

@@ -119,10 +119,10 @@ static void begin(struct replay *r)
 
 	r->source = (struct process_source){ r, read_memory, open_file, read_maps };
 	err = read_maps(r, &from.maps);
-	if (!err)
-		err = process_from(&r->source, &from, &r->process);
-	if (!err)
+	if (!err) {
+		r->process = process_from(&r->source, &from);
 		err = stacks_init(&r->stacks, r->process, &r->none);
+	}
 	if (err) {
 		printf("not ok 1 - %s\n1..1\n", err->msg);
 		exit(1);
