@@ -24,6 +24,7 @@ enum {
 	ARCH_REGS_MAX = 512, /* bytes of NT_PRSTATUS */
 	ARCH_COLS_MAX = 128, /* DWARF register columns of any port */
 	ARCH_JUMP_MAX = 8,   /* bytes of a jump at an entry: one store */
+	ARCH_CODE_WORD_MAX = 8,
 	ARCH_INSN_MAX = 16,
 };
 
@@ -145,6 +146,17 @@ enum arch_chain {
 
 enum { ARCH_MASK = 2 };  /* words of a set of columns */
 
+/*
+ * What a dispatcher decides by, while threads are in two states (redirect/dispatch.h);
+ * addresses in the target.
+ */
+struct arch_dispatch {
+	uint64_t at;          /* of the dispatcher itself */
+	uint64_t table;       /* 1 << bits entries of two words: thread pointer + 1, state */
+	unsigned bits;
+	uint64_t initial;     /* a byte: the state of threads that are not in the table */
+};
+
 struct arch_unwind {
 	unsigned pc_col;       /* a signal's frame gives the pc in this column */
 	bool ra_in_register;   /* a call leaves the return address in ra_col */
@@ -197,6 +209,10 @@ struct arch {
 	unsigned second_arg_col;  /* the register of a function's second argument */
 	const struct arch_unwind *unwind;
 
+	/* What the C library does to addresses in a jmp_buf, undone; NULL: not known. */
+	uint64_t (*unmangle)(uint64_t word, uint64_t guard);
+	unsigned pointer_guard;   /* offset of the guard from the thread pointer */
+
 	/* System calls. */
 	size_t sysno_off;         /* -1 there: not in a system call */
 	size_t sysret_off;
@@ -208,6 +224,8 @@ struct arch {
 
 	/* Code. */
 	unsigned jump_size;
+	unsigned code_word;       /* bytes that may change at once under running threads:
+				   * one aligned store, inside one instruction */
 	uint64_t jump_reach;      /* largest distance of a direct jump or call */
 	size_t stub_size;         /* of put_far_jump */
 	bool pcrel_from_end;      /* displacements count from the next instruction */
@@ -224,6 +242,12 @@ struct arch {
 	bool (*put_jump)(uint8_t *out, uint64_t at, uint64_t target);
 	bool (*put_far_jump)(uint8_t *out, uint64_t at, uint64_t slot);
 	/*
+	 * Where a jump at a site can lead if only its first nr_free bytes may differ from
+	 * old (jump_size bytes): every address in [*first, *last].
+	 */
+	void (*jump_window)(const uint8_t *old, unsigned nr_free, uint64_t at,
+			    uint64_t *first, uint64_t *last);
+	/*
 	 * Re-encodes one instruction, decoded at addr, to run at addr to.
 	 * Returns its new size, 0 if it cannot be moved.
 	 */
@@ -234,6 +258,30 @@ struct arch {
 	/* Changes a GOT or PLT stub's bytes into the slot that it jumps through. */
 	bool (*stub_slot)(const uint8_t *code, size_t size, uint64_t addr,
 			  uint64_t *slot);
+
+	/*
+	 * The dispatcher: entered from a stub, leaves to the first (state 0) or second
+	 * (state 1) of the two addresses at the stub's pair, with every register and flag
+	 * and the stack as they were at the stub; it calls nothing and writes nothing but
+	 * dispatch_depth bytes below the stack pointer.  dispatch_size 0: not ported.
+	 */
+	size_t dispatch_size, dispatch_stub_size;
+	unsigned long dispatch_hwcap2; /* bits of AT_HWCAP2 that it needs */
+	unsigned dispatch_depth;
+	bool (*put_dispatcher)(uint8_t *out, const struct arch_dispatch *d);
+	bool (*put_dispatch_stub)(uint8_t *out, uint64_t at, uint64_t pair,
+				  const struct arch_dispatch *d);
+	/*
+	 * regs of a thread in a stub (is_stub) or in the dispatcher, off bytes from its
+	 * beginning, that has not looked into the table yet: as they were when the stub
+	 * was entered, but for the pc; *pair is the stub's, where it is known (0: not).
+	 * False: it has looked, or a word of its stack could not be read.
+	 */
+	bool (*dispatch_undo)(struct regs *regs, bool is_stub, uint64_t off, uint64_t *pair,
+			      bool (*read)(void *arg, uint64_t addr, uint64_t *word),
+			      void *arg);
+	/* The entry of the table where the search for a key (thread pointer + 1) begins. */
+	uint64_t (*dispatch_hash)(uint64_t key, unsigned bits);
 
 	/* Relocations. */
 	const struct reloc_type *relocs;

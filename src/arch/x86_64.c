@@ -208,6 +208,26 @@ static bool x86_put_far_jump(uint8_t *out, uint64_t at, uint64_t slot)
 	return true;
 }
 
+/* e9 and the displacement's low bytes first: each byte that is fixed fixes a high one. */
+static void x86_jump_window(const uint8_t *old, unsigned nr_free, uint64_t at,
+			    uint64_t *first, uint64_t *last)
+{
+	uint8_t low[4], high[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		bool is_free = i + 1 < nr_free;
+
+		low[i] = is_free ? 0 : old[i + 1];
+		high[i] = is_free ? 0xff : old[i + 1];
+	}
+	if (nr_free >= 5) {
+		low[3] = 0x80;
+		high[3] = 0x7f;
+	}
+	*first = at + 5 + (uint64_t)(int64_t)(int32_t)bytes_get(low, 4, false);
+	*last = at + 5 + (uint64_t)(int64_t)(int32_t)bytes_get(high, 4, false);
+}
+
 static size_t x86_move_insn(const uint8_t *code, const struct insn *insn,
 			    uint64_t to, uint8_t *out)
 {
@@ -375,6 +395,12 @@ static void x86_remote_frame(const struct regs *regs, uint64_t code_addr,
 		  bytes_get(regs->bytes + EFLAGS, 8, false) & ~UINT64_C(0x500), false);
 }
 
+/* glibc, sysdeps/unix/sysv/linux/x86_64/pointer_guard.h: xor, then rotated left by 17. */
+static uint64_t x86_unmangle(uint64_t word, uint64_t guard)
+{
+	return (word >> 17 | word << 47) ^ guard;
+}
+
 const struct arch arch_x86_64 = {
 	.name = "x86_64",
 	.machine = EM_X86_64,
@@ -392,6 +418,9 @@ const struct arch arch_x86_64 = {
 	.second_arg_col = 4, /* rsi */
 	.unwind = &x86_64_unwind,
 
+	.unmangle = x86_unmangle,
+	.pointer_guard = 0x30,
+
 	.sysno_off = ORIG_RAX,
 	.sysret_off = RAX,
 	.sysarg_off = { RDI, RSI, RDX, R10, R8, R9 },
@@ -403,6 +432,7 @@ const struct arch arch_x86_64 = {
 	.nr_eintr_calls = ARRAY_SIZE(eintr_calls),
 
 	.jump_size = 5,
+	.code_word = 8,
 	.jump_reach = 0x7fff0000,
 	.stub_size = 8,
 	.pcrel_from_end = true,
@@ -411,9 +441,19 @@ const struct arch arch_x86_64 = {
 	.entry_keep = x86_entry_keep,
 	.put_jump = x86_put_jump,
 	.put_far_jump = x86_put_far_jump,
+	.jump_window = x86_jump_window,
 	.move_insn = x86_move_insn,
 	.follows_call = x86_follows_call,
 	.stub_slot = x86_stub_slot,
+
+	.dispatch_size = X86_DISPATCH_SIZE,
+	.dispatch_stub_size = X86_DISPATCH_STUB,
+	.dispatch_hwcap2 = 1 << 1, /* HWCAP2_FSGSBASE: rdfsbase, Linux 5.9 and Ivy Bridge */
+	.dispatch_depth = X86_DISPATCH_DEPTH,
+	.put_dispatcher = x86_put_dispatcher,
+	.put_dispatch_stub = x86_put_dispatch_stub,
+	.dispatch_undo = x86_dispatch_undo,
+	.dispatch_hash = x86_dispatch_hash,
 
 	.relocs = relocs,
 	.nr_relocs = ARRAY_SIZE(relocs),

@@ -27,4 +27,13 @@ bool x86_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *in
 bool x86_follows_call(const uint8_t *code, size_t size);
 size_t x86_entry_keep(const uint8_t *code, size_t size);
 
+/* x86_64_dispatch.c */
+enum { X86_DISPATCH_SIZE = 100, X86_DISPATCH_STUB = 16, X86_DISPATCH_DEPTH = 48 };
+bool x86_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
+bool x86_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
+			   const struct arch_dispatch *d);
+bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off, uint64_t *pair,
+		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg);
+uint64_t x86_dispatch_hash(uint64_t key, unsigned bits);
+
 #endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The dispatcher, run where it can be: every register, flag and word of the stack must
+ * come through, whatever the table holds.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arch.h"
+#include "bytes.h"
+#include "mem.h"
+#include "tap.h"
+
+static void test_windows(void)
+{
+	static const uint8_t old[] = { 0x41, 0x57, 0x41, 0x56, 0x41 };
+	static const struct { unsigned nr_free; uint64_t first, last; } rows[] = {
+		{ 1, 0x41564157, 0x41564157 },
+		{ 2, 0x41564100, 0x415641ff },
+		{ 3, 0x41560000, 0x4156ffff },
+		{ 4, 0x41000000, 0x41ffffff },
+		{ 5, (uint64_t)INT32_MIN, INT32_MAX },
+	};
+	uint64_t site = 0x555555550000, first, last;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t jump[5];
+
+		arch_x86_64.jump_window(old, rows[i].nr_free, site, &first, &last);
+		ok(first == site + 5 + rows[i].first && last == site + 5 + rows[i].last &&
+		   arch_x86_64.put_jump(jump, site, first) &&
+		   !memcmp(jump + rows[i].nr_free, old + rows[i].nr_free, 5 - rows[i].nr_free) &&
+		   arch_x86_64.put_jump(jump, site, last) &&
+		   !memcmp(jump + rows[i].nr_free, old + rows[i].nr_free, 5 - rows[i].nr_free),
+		   "jumps with %u free bytes keep the others", rows[i].nr_free);
+	}
+}
+
+#ifdef __x86_64__
+enum { BITS = 4, PAIR = 0x100, INITIAL = 0x180, TABLE = 0x200, STUB = 0x80, SIZE = 4096 };
+
+/* What the stub leads to: ends the experiment, telling which one it was. */
+struct state {
+	uint64_t regs[15]; /* all but rsp, in the order of the saves below */
+	uint64_t flags;
+	uint64_t rsp;
+};
+
+extern struct state before, after;
+extern uint64_t which, entry_rsp;
+struct state before, after;
+uint64_t which, entry_rsp;
+
+/*
+ * Loads every register from before, sets the flags, jumps to the stub in which; the
+ * places that it leads to store all into after and come back.
+ */
+void run_stub(void *stub);
+void first_place(void);
+void second_place(void);
+__asm__(
+"	.pushsection .text\n"
+"	.globl run_stub, first_place, second_place\n"
+"run_stub:\n"
+"	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+"	mov %rdi, target(%rip)\n"
+"	mov %rsp, entry_rsp(%rip)\n"
+"	lea before(%rip), %rax\n"
+"	push 120(%rax)\n"
+"	popf\n"
+"	mov 8(%rax), %rbx; mov 16(%rax), %rcx; mov 24(%rax), %rdx; mov 32(%rax), %rsi\n"
+"	mov 40(%rax), %rdi; mov 48(%rax), %rbp; mov 56(%rax), %r8; mov 64(%rax), %r9\n"
+"	mov 72(%rax), %r10; mov 80(%rax), %r11; mov 88(%rax), %r12; mov 96(%rax), %r13\n"
+"	mov 104(%rax), %r14; mov 112(%rax), %r15; mov (%rax), %rax\n"
+"	jmp *target(%rip)\n"
+"first_place:\n"
+"	movq $1, which(%rip)\n"
+"	jmp store\n"
+"second_place:\n"
+"	movq $2, which(%rip)\n"
+"store:\n"
+"	mov %rsp, after+128(%rip)\n"
+"	mov %rax, after(%rip); mov %rbx, after+8(%rip); mov %rcx, after+16(%rip)\n"
+"	mov %rdx, after+24(%rip); mov %rsi, after+32(%rip); mov %rdi, after+40(%rip)\n"
+"	mov %rbp, after+48(%rip); mov %r8, after+56(%rip); mov %r9, after+64(%rip)\n"
+"	mov %r10, after+72(%rip); mov %r11, after+80(%rip); mov %r12, after+88(%rip)\n"
+"	mov %r13, after+96(%rip); mov %r14, after+104(%rip); mov %r15, after+112(%rip)\n"
+"	pushf\n"
+"	pop after+120(%rip)\n"
+"	cld\n"
+"	mov entry_rsp(%rip), %rsp\n"
+"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+"	ret\n"
+"	.popsection\n"
+"	.local target\n"
+"	.comm target,8,8\n");
+
+static uint64_t own_tp(void)
+{
+	uint64_t tp;
+
+	__asm__("rdfsbase %0" : "=r"(tp));
+	return tp;
+}
+
+static uint8_t *make(void)
+{
+	uint8_t *m = mmap(NULL, SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t at = (uint64_t)(uintptr_t)m;
+	struct arch_dispatch d = { at, at + TABLE, BITS, at + INITIAL };
+
+	arch_x86_64.put_dispatcher(m, &d);
+	arch_x86_64.put_dispatch_stub(m + STUB, at + STUB, at + PAIR, &d);
+	bytes_put(m + PAIR, 8, (uint64_t)(uintptr_t)first_place, false);
+	bytes_put(m + PAIR + 8, 8, (uint64_t)(uintptr_t)second_place, false);
+	return m;
+}
+
+static void put_entry(uint8_t *m, uint64_t index, uint64_t key, uint64_t state)
+{
+	index &= (1 << BITS) - 1;
+	bytes_put(m + TABLE + 16 * index, 8, key, false);
+	bytes_put(m + TABLE + 16 * index + 8, 8, state, false);
+}
+
+/* Every arithmetic flag and the direction flag, both ways. */
+static bool is_transparent(uint8_t *m, uint64_t want)
+{
+	static const uint64_t flags[] = { 0x202, 0x203, 0x206, 0x212, 0x242, 0x282, 0xa02,
+					  0x602, 0xed7, 0x8d7, 0x6d7 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		for (unsigned r = 0; r < 15; r++)
+			before.regs[r] = UINT64_C(0x0123456789abcdef) * (r + i + 3);
+		before.flags = flags[i];
+		which = 0;
+		run_stub(m + STUB);
+		if (which != want || memcmp(before.regs, after.regs, sizeof(before.regs)) ||
+		    (after.flags & 0xcd5) != (flags[i] & 0xcd5) || after.rsp != entry_rsp)
+			return false;
+	}
+	return true;
+}
+
+static void test_run(void)
+{
+	uint64_t key = own_tp() + 1, at = arch_x86_64.dispatch_hash(key, BITS);
+	uint8_t *m = make();
+
+	ok(is_transparent(m, 1), "not in the table: the initial state, old");
+	m[INITIAL] = 1;
+	ok(is_transparent(m, 2), "not in the table: the initial state, new");
+	put_entry(m, at, key, 0);
+	ok(is_transparent(m, 1), "in the table: old");
+	put_entry(m, at, key, 1);
+	m[INITIAL] = 0;
+	ok(is_transparent(m, 2), "in the table: new");
+	put_entry(m, at, key + 64, 0);
+	ok(is_transparent(m, 1), "another thread is in its place");
+	put_entry(m, at + 1, key, 1);
+	ok(is_transparent(m, 2), "it is in the next place");
+	for (unsigned i = 0; i < (1 << BITS) - 2; i++)
+		put_entry(m, at + i, key + 64 + i, 0);
+	put_entry(m, at + (1 << BITS) - 2, key, 1);
+	put_entry(m, at + (1 << BITS) - 1, 0, 0);
+	ok(is_transparent(m, 2), "the search goes round the table's end");
+	put_entry(m, at + (1 << BITS) - 2, key + 640, 1);
+	ok(is_transparent(m, 1), "and ends at a free place");
+	munmap(m, SIZE);
+}
+#endif
+
+int main(void)
+{
+	test_windows();
+#ifdef __x86_64__
+	test_run();
+#endif
+	return tap_done();
+}
