@@ -414,6 +414,11 @@ static enum unwind_reason check_row(const struct walk *w)
 	return UNWIND_OK;
 }
 
+static inline uint64_t original(const struct walk *w, uint64_t pc)
+{
+	return w->u->original ? w->u->original(w->u->arg, pc) : pc;
+}
+
 static inline void set_frame(struct unwind_frame *frame, uint64_t pc, uint64_t sp,
 			     bool is_call)
 {
@@ -460,7 +465,8 @@ static enum unwind_reason arrive(struct walk *w)
 	}
 	if (w->callee_in_place)
 		set_col(w, arch->sp_col, sp);
-	set_frame(w->frame, pc, sp, !row->is_signal);
+	set_frame(w->frame, original(w, pc), sp, !row->is_signal);
+	w->frame->raw = pc;
 	return UNWIND_OK;
 }
 
@@ -495,7 +501,8 @@ static void start(struct walk *w, const struct regs *regs)
 			set_col(w, i, regs_get(arch, regs, (size_t)arch->col_off[i]));
 	w->frame = &w->frames[0];
 	w->callee = &w->frames[1];
-	set_frame(w->frame, regs_pc(arch, regs), regs_sp(arch, regs), false);
+	set_frame(w->frame, original(w, regs_pc(arch, regs)), regs_sp(arch, regs), false);
+	w->frame->raw = regs_pc(arch, regs);
 	*w->callee = (struct unwind_frame){ 0 };
 	w->callee_in_place = false;
 	w->last_call = CALLSITE_YES; /* the first frame is where the thread is */
@@ -526,6 +533,7 @@ static bool guess(struct walk *w)
 	w->callee_in_place = false;
 	w->last_call = CALLSITE_YES;
 	set_frame(w->frame, pc, fp + 16, true);
+	w->frame->raw = pc;
 	w->frame->is_guess = true;
 	return true;
 }

@@ -77,6 +77,7 @@ struct unwind_code {
 
 struct unwind_frame {
 	uint64_t pc;
+	uint64_t raw;         /* the same, but where a copy stands for it (original()) */
 	uint64_t lookup;      /* pc - 1 behind a call: inside the caller */
 	uint64_t sp, cfa;
 	bool is_call;         /* pc is a return address */
@@ -105,6 +106,11 @@ struct unwinder {
 	 * the kernel or the C library begins a stack?
 	 */
 	bool (*is_end)(void *arg, const struct unwind_frame *last);
+	/*
+	 * Instructions that were copied elsewhere: where the original of the one at pc
+	 * is; pc itself if it is none.  Optional.
+	 */
+	uint64_t (*original)(void *arg, uint64_t pc);
 	/* Where the mapping of a stack ends. Optional. */
 	uint64_t (*stack_end)(void *arg, uint64_t sp);
 	/* Is the word there never written again? Optional. */
