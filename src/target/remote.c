@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@ enum {
 	CODE_MAX = 64,
 	FRAME_MAX = 512,
 	TRIES = 200,
+	MAX_CANDIDATES = 64,
 };
 
 #ifndef PTRACE_O_SUSPEND_SECCOMP
@@ -189,20 +191,57 @@ static struct err *try_thread(struct remote *remote, pid_t tid)
 	return NULL;
 }
 
+/*
+ * Whom it costs least to borrow: one that has run least, for it will hardly be missed;
+ * the first thread, which most programs do their work in, last of those alike.
+ */
+struct candidate {
+	pid_t tid;
+	bool has_seccomp;
+	uint64_t switches; /* how often it has gone to sleep */
+};
+
+static int by_cost(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->has_seccomp != y->has_seccomp)
+		return x->has_seccomp ? 1 : -1;
+	if (x->switches != y->switches)
+		return x->switches < y->switches ? -1 : 1;
+	return x->tid < y->tid ? 1 : -1;
+}
+
+static struct candidate *list_candidates(const pid_t *tids, size_t nr)
+{
+	struct candidate *list = mem_alloc(nr * sizeof(*list));
+
+	for (size_t i = 0; i < nr; i++) {
+		list[i].tid = tids[i];
+		list[i].has_seccomp = has_seccomp(tids[i]);
+		list[i].switches = (uint64_t)process_status_number(tids[i],
+						"voluntary_ctxt_switches");
+	}
+	qsort(list, nr, sizeof(*list), by_cost);
+	return list;
+}
+
 static struct err *choose_thread(struct remote *remote)
 {
 	AUTO_FREE pid_t *tids = NULL;
+	AUTO_FREE struct candidate *list = NULL;
 	size_t nr;
 	struct err *err = threads_list(remote->process->pid, &tids, &nr);
 
-	/* One without a system call filter first; then any. */
-	for (int pass = 0; pass < 2 && !err; pass++) {
-		for (size_t i = 0; i < nr && !err && !remote->thread; i++)
-			if ((pass == 1) == has_seccomp(tids[i]))
-				err = try_thread(remote, tids[i]);
-		if (remote->thread)
-			return suspend_seccomp(remote);
+	if (!err) {
+		/* Of thousands it is enough to know some. */
+		nr = nr < MAX_CANDIDATES ? nr : MAX_CANDIDATES;
+		list = list_candidates(tids, nr);
 	}
+	for (size_t i = 0; i < nr && !err && !remote->thread; i++)
+		err = try_thread(remote, list[i].tid);
+	if (remote->thread)
+		return suspend_seccomp(remote);
 	if (err)
 		return err;
 	return err_new(ERR_NOT_NOW, "no-thread",

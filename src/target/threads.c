@@ -20,6 +20,8 @@
 #include "event.h"
 #include "mem.h"
 
+enum { RELEASE_MS = 5000 };
+
 #ifndef PTRACE_EVENT_STOP
 #define PTRACE_EVENT_STOP 128
 #endif
@@ -160,7 +162,7 @@ static bool is_kernel_worker(pid_t tid)
 	       (strtoul(word, NULL, 10) & (PF_IO_WORKER | PF_USER_WORKER));
 }
 
-static struct thread *find_thread(struct threads *threads, pid_t tid)
+static struct thread *find_thread(const struct threads *threads, pid_t tid)
 {
 	for (size_t i = 0; i < threads->nr; i++)
 		if (threads->thread[i]->tid == tid)
@@ -185,6 +187,29 @@ static struct err *refuse_seize(const struct threads *threads, pid_t tid, int er
 		       "CAP_SYS_PTRACE, and see kernel.yama.ptrace_scope", (int)tid);
 }
 
+static struct thread *add_thread(struct threads *threads, pid_t tid)
+{
+	struct thread *thread = mem_alloc(sizeof(*thread));
+
+	thread->tid = tid;
+	thread->state = THREAD_SEIZED;
+	*ARRAY_ADD(threads->thread, threads->nr) = thread;
+	return thread;
+}
+
+/* A tracee that we have not heard of was made by one whose report comes later. */
+static struct thread *adopt(struct threads *threads, pid_t tid)
+{
+	struct thread *thread;
+
+	if (process_status_number(tid, "TracerPid") != gettid())
+		return NULL;
+	thread = add_thread(threads, tid);
+	thread->is_fresh = true;
+	thread->asked = true;
+	return thread;
+}
+
 struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
 {
 	struct thread *thread;
@@ -195,12 +220,17 @@ struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
 		if (error == ESRCH || thread_proc_state(tid) == 'Z' ||
 		    thread_proc_state(tid) == 'X' || thread_proc_state(tid) == '?')
 			return NULL; /* it has ended: nothing of it is left to check */
-		return refuse_seize(threads, tid, error);
+		/* Born of one that we follow: its creator's report is on its way. */
+		thread = adopt(threads, tid);
+		if (!thread)
+			return refuse_seize(threads, tid, error);
+		/* Nobody will tell this list of its birth if it does not follow. */
+		thread->is_fresh = threads->ptrace_options & PTRACE_O_TRACECLONE;
+		thread->has_others_options = !thread->is_fresh;
+		*added = true;
+		return NULL;
 	}
-	thread = mem_alloc(sizeof(*thread));
-	thread->tid = tid;
-	thread->state = THREAD_SEIZED;
-	*ARRAY_ADD(threads->thread, threads->nr) = thread;
+	add_thread(threads, tid);
 	*added = true;
 	return NULL;
 }
@@ -238,7 +268,7 @@ static struct err *seize_tasks_of(struct threads *threads, pid_t pid, bool *adde
 }
 
 /* One pass over all tasks; *added if one was new. */
-static struct err *seize_new(struct threads *threads, bool *added)
+struct err *threads_seize_new(struct threads *threads, bool *added)
 {
 	struct err *err = seize_tasks_of(threads, threads->process->pid, added);
 
@@ -305,20 +335,25 @@ struct err *threads_seize(struct threads *threads)
 		return err;
 	do {
 		added = false;
-		err = seize_new(threads, &added);
+		err = threads_seize_new(threads, &added);
 	} while (!err && added);
 	if (!err && !threads->nr)
 		err = err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
 	return err;
 }
 
-struct err *thread_wait(pid_t tid, uint64_t deadline_ms, int *status, bool *reported)
+bool threads_wait(unsigned ms)
 {
-	struct timespec slice = { 0, 2000000 };
+	struct timespec limit = { ms / 1000, (long)(ms % 1000) * 1000000 };
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	return sigtimedwait(&set, NULL, &limit) == SIGCHLD;
+}
+
+struct err *thread_wait(pid_t tid, uint64_t deadline_ms, int *status, bool *reported)
+{
 	for (;;) {
 		pid_t got = waitpid(tid, status, __WALL | WNOHANG);
 
@@ -330,7 +365,51 @@ struct err *thread_wait(pid_t tid, uint64_t deadline_ms, int *status, bool *repo
 				       (int)tid);
 		if (clock_ms() >= deadline_ms)
 			return NULL;
-		sigtimedwait(&set, NULL, &slice);
+		threads_wait(2);
+	}
+}
+
+/* Does the process have the same memory as ours? */
+static bool shares_memory(const struct threads *threads, pid_t tid)
+{
+	return !syscall(SYS_kcmp, threads->process->pid, tid, KCMP_VM, 0, 0);
+}
+
+/* A thread has made another: it is ours, and will report its stop, or has done so. */
+static void note_birth(struct threads *threads, struct thread *parent)
+{
+	unsigned long tid = 0;
+	struct thread *child;
+
+	if (ptrace_do(PTRACE_GETEVENTMSG, parent->tid, NULL, &tid) || !tid)
+		return;
+	child = find_thread(threads, (pid_t)tid);
+	if (!child)
+		child = add_thread(threads, (pid_t)tid);
+	child->is_fresh = true;
+	child->has_parent = true;
+	/* It stops before its first instruction without being asked. */
+	child->asked = child->state == THREAD_SEIZED;
+	child->is_foreign = !shares_memory(threads, child->tid);
+	if (threads->on_birth && !child->is_foreign)
+		threads->on_birth(threads->arg, parent, child);
+}
+
+static void note_event(struct threads *threads, struct thread *thread, int event)
+{
+	switch (event) {
+	case PTRACE_EVENT_CLONE:
+	case PTRACE_EVENT_FORK:
+	case PTRACE_EVENT_VFORK:
+		note_birth(threads, thread);
+		return;
+	case PTRACE_EVENT_EXEC:
+		/* A child of vfork leaves our memory so; the process itself is another. */
+		if (!shares_memory(threads, thread->tid) ||
+		    thread->tid == threads->process->pid)
+			thread->is_foreign = true;
+		threads->execed |= thread->tid == threads->process->pid;
+		return;
 	}
 }
 
@@ -347,17 +426,27 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 		return NULL;
 	}
 	thread->state = THREAD_STOPPED;
+	if (thread->has_others_options)
+		ptrace_do(PTRACE_SETOPTIONS, thread->tid, NULL,
+			  (void *)threads->ptrace_options);
+	thread->has_others_options = false;
 	thread->in_group_stop = false;
 	thread->signal = 0;
+	if (!thread->asked || threads->idle_at > thread->stopped_at)
+		thread->stopped_at = threads->idle_at;
+	/* Any trap takes the one that was asked for away (kernel/signal.c, ptrace_stop). */
+	thread->asked = false;
 	if (event == PTRACE_EVENT_STOP) {
-		thread->asked = false;
 		thread->in_group_stop = WSTOPSIG(status) != SIGTRAP;
 	} else if (!event) {
 		thread->signal = WSTOPSIG(status);
 	}
 	err = thread_get_regs(arch, thread->tid, &thread->regs);
-	if (!err)
+	if (!err) {
 		get_shadow(threads, thread);
+		thread->tp = regs_get(arch, &thread->regs, arch->tp_off);
+		note_event(threads, thread, event);
+	}
 	if (!err && !thread->signal && !thread->in_group_stop &&
 	    regs_fix_eintr(arch, &thread->regs)) {
 		thread->fixed_eintr = true;
@@ -371,13 +460,20 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 	return err;
 }
 
-static void ask(struct thread *thread)
+void thread_ask(struct thread *thread)
 {
+	char state;
+
 	if (thread->asked || thread->state != THREAD_SEIZED)
 		return;
 	thread->asked = true;
-	if (ptrace_do(PTRACE_INTERRUPT, thread->tid, NULL, NULL) && errno == ESRCH)
-		thread->asked = true; /* its end will be reported */
+	thread->stopped_at = clock_ns();
+	if (!ptrace_do(PTRACE_INTERRUPT, thread->tid, NULL, NULL) || errno != ESRCH)
+		return;
+	/* Its end will be reported, but that of the first thread only with the last's. */
+	state = thread_proc_state(thread->tid);
+	if (state == 'Z' || state == 'X' || state == '?')
+		thread->state = THREAD_GONE;
 }
 
 static struct err *wait_stopped(struct threads *threads, struct thread *thread,
@@ -409,13 +505,125 @@ static struct err *wait_stopped(struct threads *threads, struct thread *thread,
 		       ", perhaps the parent of a vfork" : "");
 }
 
+/* Its memory is its own: what it inherited goes on by itself. */
+static void let_go(struct thread *thread)
+{
+	ptrace_do(PTRACE_DETACH, thread->tid, NULL, (void *)(long)thread->signal);
+	thread->state = THREAD_GONE;
+}
+
 struct err *thread_stop(struct threads *threads, struct thread *thread,
 			unsigned timeout_ms)
 {
-	ask(thread);
-	if (thread->state != THREAD_SEIZED)
+	struct err *err = NULL;
+
+	thread_ask(thread);
+	if (thread->state == THREAD_SEIZED)
+		err = wait_stopped(threads, thread, clock_ms() + timeout_ms);
+	if (thread->state == THREAD_STOPPED && thread->is_foreign)
+		let_go(thread);
+	return err;
+}
+
+void threads_follow(struct threads *threads)
+{
+	threads->ptrace_options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+				  PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
+}
+
+void thread_resume(struct thread *thread)
+{
+	long how = thread->in_group_stop ? PTRACE_LISTEN : PTRACE_CONT;
+
+	if (thread->state != THREAD_STOPPED)
+		return;
+	thread->state = THREAD_SEIZED;
+	/* A tracee in a group stop stays in it, and still tells of its end. */
+	if (ptrace_do(how, thread->tid, NULL,
+		      (void *)(long)(thread->in_group_stop ? 0 : thread->signal)) &&
+	    errno == ESRCH)
+		thread->state = THREAD_SEIZED; /* killed: its end is reported next */
+	thread->signal = 0;
+}
+
+/* The thread stands, and nobody waited for it. */
+static void handle_stop(struct threads *threads, struct thread *thread)
+{
+	if (thread->state != THREAD_STOPPED)
+		return;
+	if (thread->is_foreign) {
+		let_go(thread);
+		return;
+	}
+	/* Born, but its creator's report has not been read yet. */
+	if (thread->is_fresh && !thread->has_parent)
+		return;
+	if (threads->on_stop)
+		threads->on_stop(threads->arg, thread);
+	thread_resume(thread);
+}
+
+/* The next tracee with something to report, or -1; other children are not ours to reap. */
+static pid_t next_report(void)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL |
+		   __WNOTHREAD) || !info.si_pid)
+		return -1;
+	return info.si_pid;
+}
+
+struct err *threads_event_of(struct threads *threads, struct thread *thread)
+{
+	struct err *err;
+	int status;
+
+	if (thread->state != THREAD_SEIZED ||
+	    waitpid(thread->tid, &status, __WALL | WNOHANG) != thread->tid)
 		return NULL;
-	return wait_stopped(threads, thread, clock_ms() + timeout_ms);
+	err = note_status(threads, thread, status);
+	if (!err)
+		handle_stop(threads, thread);
+	return err;
+}
+
+struct err *threads_events(struct threads *threads)
+{
+	struct thread *thread;
+	struct err *err;
+	pid_t tid;
+	int status;
+
+	while ((tid = next_report()) > 0) {
+		thread = find_thread(threads, tid);
+		if (!thread)
+			thread = adopt(threads, tid);
+		if (!thread || waitpid(tid, &status, __WALL | WNOHANG) != tid)
+			break;
+		if ((err = note_status(threads, thread, status)))
+			return err;
+		handle_stop(threads, thread);
+	}
+	threads->idle_at = clock_ns();
+	/* Those whose creator has reported meanwhile. */
+	for (size_t i = 0; i < threads->nr; i++)
+		if (threads->thread[i]->state == THREAD_STOPPED)
+			handle_stop(threads, threads->thread[i]);
+	return NULL;
+}
+
+void threads_sweep(struct threads *threads)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < threads->nr; i++) {
+		if (threads->thread[i]->state == THREAD_GONE)
+			free(threads->thread[i]);
+		else
+			threads->thread[kept++] = threads->thread[i];
+	}
+	threads->nr = kept;
 }
 
 struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
@@ -426,7 +634,7 @@ struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 
 	do {
 		for (size_t i = 0; i < threads->nr; i++)
-			ask(threads->thread[i]);
+			thread_ask(threads->thread[i]);
 		for (size_t i = 0; i < threads->nr; i++) {
 			if (threads->thread[i]->state != THREAD_SEIZED)
 				continue;
@@ -435,7 +643,7 @@ struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 				return err;
 		}
 		added = false;
-		if ((err = seize_new(threads, &added)))
+		if ((err = threads_seize_new(threads, &added)))
 			return err;
 	} while (added);
 	event("stopped threads=%zu", threads->nr);
@@ -444,14 +652,18 @@ struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 
 /*
  * PTRACE_DETACH wants a stopped thread.  One that was asked to stop and did
- * not is waited for a little; one that still does not is left to the death of
- * the tool, which detaches it.
+ * not is waited for: long, if all that it waits for is a processor.  One that still
+ * does not is left to the death of the tool, which detaches it.
  */
 void thread_release(struct threads *threads, struct thread *thread)
 {
-	if (thread->state == THREAD_SEIZED) {
-		ask(thread);
+	uint64_t start = clock_ms();
+
+	thread_ask(thread);
+	while (thread->state == THREAD_SEIZED && clock_ms() - start < RELEASE_MS) {
 		err_free(wait_stopped(threads, thread, clock_ms() + 100));
+		if (thread->state == THREAD_SEIZED && thread_proc_state(thread->tid) == 'D')
+			break;
 	}
 	if (thread->state != THREAD_STOPPED)
 		return;
@@ -470,9 +682,14 @@ void threads_done(struct threads *threads)
 		if (threads->thread[i]->state == THREAD_STOPPED)
 			thread_release(threads, threads->thread[i]);
 	for (size_t i = 0; i < threads->nr; i++)
-		ask(threads->thread[i]);
-	for (size_t i = 0; i < threads->nr; i++) {
+		thread_ask(threads->thread[i]);
+	/* Their last reports may tell of more, which come to stand behind them. */
+	for (size_t i = 0; i < threads->nr; i++)
 		thread_release(threads, threads->thread[i]);
+	for (size_t i = 0; i < threads->nr; i++) {
+		if (threads->thread[i]->state == THREAD_SEIZED)
+			event("not let go tid=%d state=%c", (int)threads->thread[i]->tid,
+			      thread_proc_state(threads->thread[i]->tid));
 		free(threads->thread[i]);
 	}
 	if (stopped)

@@ -27,6 +27,13 @@ struct thread {
 	bool in_group_stop; /* SIGSTOP and its like: it stays stopped after us */
 	int signal;       /* stopped before this signal's delivery, 0: not */
 	bool fixed_eintr; /* a system call will begin anew instead of EINTR */
+	bool is_fresh;    /* born while we followed, and not told of to on_birth yet */
+	bool has_parent;  /* its birth was reported by its creator */
+	bool has_others_options; /* it was born under another list's */
+	bool is_foreign;  /* a child of fork: its memory is its own */
+	uint64_t stopped_at; /* clock_ns() of its last stop, or before: never after it */
+	uint64_t tp;      /* its thread pointer; 0 until it was stopped once */
+	void *data;       /* for who follows */
 	struct regs regs;
 };
 
@@ -38,6 +45,15 @@ struct threads {
 	size_t nr_peers;
 	uint64_t ptrace_options;
 	bool no_shadow;   /* a thread had no shadow stack: no other has one */
+	uint64_t idle_at; /* clock_ns() when last nothing was to be reported */
+	bool execed;      /* the process runs another program now */
+	/*
+	 * For who follows (threads_follow()).  on_birth: a thread was made by parent, which
+	 * stands; on_stop: one stands that nobody waited for, before it is let go.
+	 */
+	void (*on_birth)(void *arg, struct thread *parent, struct thread *child);
+	void (*on_stop)(void *arg, struct thread *thread);
+	void *arg;
 };
 
 /* An empty list. SIGCHLD stays blocked from here on: it tells of stops. */
@@ -50,6 +66,24 @@ struct err *threads_seize(struct threads *threads) __attribute__((warn_unused_re
 /* Seizes one more thread; *added unless it has ended already. */
 struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
 	__attribute__((warn_unused_result));
+/*
+ * From now on threads are followed: those that they make are ours before they run their
+ * first instruction.  threads_events() has to be called often then, for a thread that
+ * reports something waits until it is.
+ */
+void threads_follow(struct threads *threads);
+/* Takes what threads have reported, and lets them go on. */
+struct err *threads_events(struct threads *threads) __attribute__((warn_unused_result));
+/* The same of one thread only: with thousands that is the shorter way to it. */
+struct err *threads_event_of(struct threads *threads, struct thread *thread)
+	__attribute__((warn_unused_result));
+/* One pass over all tasks: those that are not ours yet are seized; *added if one was. */
+struct err *threads_seize_new(struct threads *threads, bool *added)
+	__attribute__((warn_unused_result));
+/* Lets a stopped thread go on, with the signal that it was stopped before; it stays ours. */
+void thread_resume(struct thread *thread);
+/* Forgets the threads that are gone. */
+void threads_sweep(struct threads *threads);
 /* The thread IDs of a process, in no order. The caller frees *tids. */
 struct err *threads_list(pid_t pid, pid_t **tids, size_t *nr)
 	__attribute__((warn_unused_result));
@@ -60,6 +94,10 @@ struct err *threads_list(pid_t pid, pid_t **tids, size_t *nr)
  */
 struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 	__attribute__((warn_unused_result));
+/* Asks a thread to stop, and does not wait for it: threads_events() tells. */
+void thread_ask(struct thread *thread);
+/* Waits until some thread may have reported something, ms at most; false: none has. */
+bool threads_wait(unsigned ms);
 /* Stops one seized thread; its registers are read. */
 struct err *thread_stop(struct threads *threads, struct thread *thread,
 			unsigned timeout_ms) __attribute__((warn_unused_result));
