@@ -41,7 +41,8 @@ def write_fix(folder):
         f.write(diff)
 
 
-def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', extra=False):
+def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', extra=False,
+         how=()):
     """Builds tests/live/NAME.c and its patch; the paths of the program and the patch."""
     case = Case.__new__(Case)
     case.text = open(os.path.join(HERE, 'live', name + '.c')).read()
@@ -71,7 +72,7 @@ def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', e
     sh('strip', prog)
     path = os.path.join(folder, slp)
     stitch.ok('build', '--source', out['old'], '--patch', os.path.join(work, 'fix.patch'),
-              '--binary', prog, '-o', path, '--', 'sh', 'build.sh')
+              '--binary', prog, '-o', path, *how, '--', 'sh', 'build.sh')
     return prog, path
 
 
@@ -96,8 +97,9 @@ def test_signals(stitch, folder):
             worker = subprocess.Popen([stitch.path, 'apply', '-t', '30', str(p.pid), slp],
                                       stdout=subprocess.DEVNULL)
             while worker.poll() is None:
-                if libc.sigqueue(p.pid, signal.SIGRTMIN + 1, sent) == 0:
-                    sent += 1
+                for _ in range(20 * STRESS):
+                    if libc.sigqueue(p.pid, signal.SIGRTMIN + 1, sent) == 0:
+                        sent += 1
                 time.sleep(0.0002)
             need(worker.returncode == 0, 'apply failed under signals')
             p.check(1, 'patched')
@@ -159,6 +161,376 @@ def test_busy(stitch, folder):
         worker.send_signal(signal.SIGINT)
         need(worker.wait(20) == 3, 'Ctrl-C must give up with status 3')
         need(p.ask('version') == 'old', 'an interrupted apply is in effect')
+
+
+def follow(stitch, *args):
+    """A stitch in the background; end() gives its status and what it said."""
+    return subprocess.Popen([stitch.path, *map(str, args)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def end(worker, timeout=60):
+    out, err = worker.communicate(timeout=timeout)
+    return worker.returncode, out + err
+
+
+def wait_for(what, text, seconds=10):
+    stop = time.time() + seconds
+    while not what():
+        need(time.time() < stop, text)
+        time.sleep(0.02)
+
+
+def state_of(stitch, p):
+    patches = stitch.json('list', p.pid)['processes'][0]['patches']
+    return patches[-1]['state'] if patches else None
+
+
+def test_leaves_and_comes_back(stitch, folder):
+    """The thread goes straight back into the function: it is switched as it returns."""
+    prog, slp = make(stitch, folder, 'busy')
+    for _ in range(3):
+        with Program([prog]) as p:
+            worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+            wait_for(lambda p=p: state_of(stitch, p) == 'enabling', 'not started')
+            time.sleep(0.5)
+            need(p.ask('version') == 'new', 'who is outside must have the new version')
+            need(worker.poll() is None, 'ended while a thread was in the old function')
+            need(p.ask('go') == 'ok', 'go')
+            status, text = end(worker, 10)
+            need(status == 0, text)
+            p.check(1)
+            stitch.ok('status', p.pid)
+
+
+def test_follow(stitch, folder):
+    """What runs can be seen, turned back and forced from another shell."""
+    prog, slp = make(stitch, folder, 'busy')
+    with Program([prog]) as p:
+        worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+        wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
+        time.sleep(0.3)
+        seen = stitch.json('status', p.pid)['processes'][0]['transition']
+        need(seen['target'] == 'patched' and seen['threads'] == 3 and seen['switched'] == 2,
+             f'{seen}')
+        waiting = seen['waiting']
+        need(len(waiting) == 1 and waiting[0]['name'] == 'sleeper' and
+             waiting[0]['in'] == 'slow' and waiting[0]['for_ms'] > 100, f'{waiting}')
+        stitch.refused('locked', 'apply', p.pid, slp, status=3)
+        stitch.ok('cancel', p.pid)
+        status, text = end(worker)
+        need(status == 3 and '[cancelled]' in text, text)
+        need(p.ask('version') == 'old', 'cancelled, and in effect')
+        need(state_of(stitch, p) is None, 'cancelled, and there')
+        stitch.refused('no-transition', 'cancel', p.pid)
+
+
+def test_force(stitch, folder):
+    """A forced patch is in effect for all, and stays for ever."""
+    prog, slp = make(stitch, folder, 'busy')
+    with Program([prog]) as p:
+        worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+        wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
+        time.sleep(0.2)
+        stitch.ok('force', p.pid)
+        status, text = end(worker)
+        need(status == 0, text)
+        need(state_of(stitch, p) == 'applied', 'not applied')
+        p.ask('go')
+        p.check(1)
+        # By now the thread is in the new function.
+        worker = follow(stitch, 'revert', '-t', '60', p.pid)
+        wait_for(lambda: state_of(stitch, p) == 'disabling', 'not started')
+        stitch.ok('force', p.pid)
+        status, text = end(worker)
+        need(status == 0, text)
+        need(state_of(stitch, p) == 'retained', 'its memory was given back')
+        p.ask('go')
+        p.check(0)
+
+
+def test_no_wait(stitch, folder):
+    """Started is not finished; a later command goes on, or turns back."""
+    prog, slp = make(stitch, folder, 'busy')
+    for way in ('resume', 'cancel', 'revert'):
+        with Program([prog]) as p:
+            done = stitch.json('apply', '--no-wait', p.pid, slp)['processes'][0]
+            need(done['result'] == 'started' and done['pending'], f'{done}')
+            need(state_of(stitch, p) == 'enabling', 'not enabling')
+            need(p.ask('version') == 'new', 'who is outside must have the new version')
+            done = stitch.refused('busy', 'apply', '-t', '0.3', '--resume', p.pid, status=3)
+            need(state_of(stitch, p) == 'enabling', 'a resume that fails changes nothing')
+            p.check(0)
+            if way == 'resume':
+                p.ask('go')
+                # It may be back in slow() before anybody looks: the event is needed.
+                worker = follow(stitch, 'apply', '--resume', '-t', '30', p.pid)
+                time.sleep(0.5)
+                p.ask('go')
+                status, text = end(worker)
+                need(status == 0 and state_of(stitch, p) == 'applied', text)
+            else:
+                stitch.ok(way, p.pid)
+                need(p.ask('version') == 'old' and state_of(stitch, p) is None, way)
+
+
+def test_blocked_sees_old(stitch, folder):
+    """A thread in the old function has old callees until it returns; others have new."""
+    prog, slp = make(stitch, folder, 'forks')
+    with Program([prog]) as p:
+        stitch.ok('apply', '--no-wait', p.pid, slp)
+        p.check(1, 'the main thread is outside')
+        stitch.refused('busy', 'apply', '--resume', '-t', '0.2', p.pid, status=3)
+        stitch.ok('cancel', p.pid)
+        p.check(0, 'turned back')
+
+
+def test_forks(stitch, folder):
+    """Children come to their parent's end."""
+    prog, slp = make(stitch, folder, 'forks')
+    for way, value in (('go', '1000'), ('cancel', '1')):
+        with Program([prog]) as p:
+            worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+            wait_for(lambda p=p: state_of(stitch, p) == 'enabling', 'not started')
+            time.sleep(0.2)
+            child = int(p.ask('fork'))
+            need(p.ask('child') == '1000', 'a child has its creator\'s state')
+            need(stitch.json('list', child)['processes'][0]['patches'][0]['state'] ==
+                 'enabling', 'the child has the transition')
+            if way == 'go':
+                p.ask('go')
+            else:
+                stitch.ok('cancel', p.pid)
+            end(worker)
+            need(p.ask('child') == value, f'{way}: the child is behind')
+            patches = stitch.json('list', child)['processes'][0]['patches']
+            need([x['state'] for x in patches] == (['applied'] if way == 'go' else []),
+                 f'{way}: {patches}')
+            p.check(1 if way == 'go' else 0)
+            need(p.ask('end') == 'ok', 'the child has died')
+
+
+def test_suspended(stitch, folder):
+    """A stack that no thread is on is found, waited for, and named."""
+    prog, slp = make(stitch, folder, 'coroutine')
+    with Program([prog]) as p:
+        need(p.ask('begin') == 'ok', 'begin')
+        done = stitch.refused('suspended', 'apply', '-t', '0.5', p.pid, slp, status=3)
+        need('both' in done.stderr, done.stderr)
+        p.check(0, 'after the refusal')
+        worker = follow(stitch, 'apply', '-t', '30', p.pid, slp)
+        wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
+        time.sleep(0.3)
+        need(stitch.json('status', p.pid)['processes'][0]['transition']['waiting'],
+             'status must say what is waited for')
+        need(p.ask('end') == '1 7', 'a mix of versions')
+        status, text = end(worker)
+        need(status == 0, text)
+        p.check(1)
+        need(p.ask('begin') == 'ok', 'begin')
+        stitch.refused('suspended', 'revert', '-t', '0.5', p.pid, status=3)
+        p.check(1, 'not reverted')
+        need(p.ask('end') == '1 7', 'a mix of versions')
+        stitch.ok('revert', '-t', '30', p.pid)
+        p.check(0)
+        need(state_of(stitch, p) is None, 'left in memory')
+
+
+def test_tear(stitch, folder):
+    """What arming rests on: one store of a word is one store."""
+    tool = os.path.join(os.path.dirname(stitch.path), '..', 'tests', 'tear')
+    done = subprocess.run([tool, str(1000000 * STRESS)], capture_output=True, text=True,
+                          timeout=600)
+    need(done.returncode == 0, done.stdout + done.stderr)
+
+
+def lines_of(done):
+    """The events whose order is a contract, without what differs from run to run."""
+    skip = ('checked', 'resumed', 'stopped', 'seized', 'born', 'mapped record')
+    rows = [x[len('stitch: '):] for x in done.stderr.splitlines() if x.startswith('stitch: ')]
+    return [re.sub(r' size=.*| functions=.*', '', x) for x in rows if not x.startswith(skip)]
+
+
+def enabling(name):
+    return [f'recorded patch={name} state=loading', f'mapped patch={name}',
+            f'recorded patch={name} state=enabling', f'armed patch={name}',
+            f'switching patch={name} to=patched']
+
+
+def applying(name, superseded=()):
+    return enabling(name) + [f'switched patch={name}'] + [
+        f'superseded patch={old} by={name}' for old in superseded] + [
+        f'recorded patch={name} state=applied', f'settled patch={name}',
+        f'returned dispatcher patch={name}']
+
+
+def leaving(name):
+    return [f'armed patch={name}', f'switching patch={name} to=unpatched',
+            f'switched back patch={name}', f'recorded patch={name} state=restoring',
+            f'restored patch={name}', f'recorded patch={name} state=unloading',
+            f'unmapped patch={name}', f'forgotten patch={name}']
+
+
+def test_order(stitch, folder):
+    """The kernel's livepatch selftests 1 to 3, by the order of events."""
+    prog, a = two(stitch, folder, 'a', 10, 1)
+    _, b = two(stitch, folder, 'b', 1, 20)
+    _, last = two(stitch, folder, 'last', 7, 1, how=['--replace'])
+    with Program([prog]) as p:
+        def run(*args):
+            return lines_of(stitch.ok('-v', *args))
+        for slp, name in ((a, 'a'), (b, 'b')):
+            seen = run('apply', p.pid, slp)
+            need(seen == applying(name), f'{seen}')
+        seen = run('revert', p.pid, 'a')
+        need(seen == ['recorded patch=a state=disabling', *leaving('a')], f'{seen}')
+        stitch.ok('apply', p.pid, a)
+        seen = run('apply', p.pid, last)
+        gone = [x for name in ('b', 'a') for x in (
+            f'restored patch={name}', f'recorded patch={name} state=unloading',
+            f'unmapped patch={name}', f'forgotten patch={name}')]
+        need(seen == applying('last', ('b', 'a')) + gone, f'{seen}')
+
+
+def test_order_busy(stitch, folder):
+    """Selftest 14: a busy target, reversed."""
+    prog, slp = make(stitch, folder, 'busy')
+    with Program([prog]) as p:
+        done = stitch.run('-v', 'apply', '-t', '0.2', p.pid, slp)
+        need(lines_of(done)[:-1] == enabling('fix') + ['undoing patch=fix',
+             'recorded patch=fix state=disabling', *leaving('fix')], done.stderr)
+
+
+def test_callers(stitch, folder):
+    """Callers keep all that they may keep: through the dispatcher, settled, and back."""
+    prog, slp = make(stitch, folder, 'callers')
+    with Program([prog]) as p:
+        p.check(0)
+        stitch.ok('apply', '--no-wait', p.pid, slp)
+        need(state_of(stitch, p) == 'enabling', 'the transition is not held open')
+        p.check(1, 'dispatched to the new functions')
+        stitch.ok('cancel', p.pid)
+        p.check(0, 'cancelled')
+        worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+        time.sleep(0.5)
+        p.ask('go')
+        need(end(worker)[0] == 0, 'apply')
+        p.check(1, 'settled')
+        # The thread is in the new function now: this one, too, is held open.
+        stitch.ok('revert', '--no-wait', p.pid)
+        need(state_of(stitch, p) == 'disabling', 'the transition is not held open')
+        p.check(0, 'dispatched to the old functions')
+        stitch.ok('cancel', p.pid)
+        p.check(1, 'enabled again')
+
+
+def two(stitch, folder, name, f, g, how=()):
+    """A patch of tests/live/two.c: what f() and g() add; 1 leaves one as it is."""
+    return make(stitch, folder, 'two', slp=name + '.slp', how=how,
+                edit=lambda t: t.replace('FIX_F', str(f)).replace('FIX_G', str(g)))
+
+
+def test_replace(stitch, folder):
+    """Atomic replace: one patch is left, and what it lacks is the original's again."""
+    prog, a = two(stitch, folder, 'a', 10, 1)
+    _, b = two(stitch, folder, 'b', 1, 20)
+    _, c = two(stitch, folder, 'c', 100, 200)
+    _, last = two(stitch, folder, 'last', 7, 1, how=['--replace'])
+    need(stitch.json('show', last)['replace'] is True, 'show must say so')
+    with Program([prog]) as p:
+        before = len(open(f'/proc/{p.pid}/maps').readlines())
+        for _ in range(3):
+            stitch.ok('apply', p.pid, a)
+            stitch.ok('apply', p.pid, b)
+            need(p.ask('values') == '10 20', p.ask('values'))
+            stitch.ok('apply', p.pid, c)
+            need(p.ask('values') == '100 200', p.ask('values'))
+            stitch.ok('apply', p.pid, last)
+            need(p.ask('values') == '7 1', p.ask('values'))
+            names = [x['name'] for x in stitch.json('list', p.pid)['processes'][0]['patches']]
+            need(names == ['last'], f'{names}')
+            stitch.ok('status', p.pid)
+            stitch.ok('revert', p.pid)
+            need(p.ask('values') == '1 1', p.ask('values'))
+            after = open(f'/proc/{p.pid}/maps').read()
+            need(len(after.splitlines()) == before, f'memory is left: {after}')
+
+
+def test_disable_in_any_order(stitch, folder):
+    prog, a = two(stitch, folder, 'a', 10, 1)
+    _, b = two(stitch, folder, 'b', 20, 20)
+    _, c = two(stitch, folder, 'c', 1, 30)
+    with Program([prog]) as p:
+        for order, seen in (('abc', ('20 30', '1 30', '1 1')), ('bca', ('10 30', '10 1', '1 1')),
+                            ('cab', ('20 20', '20 20', '1 1'))):
+            for slp in (a, b, c):
+                stitch.ok('apply', p.pid, slp)
+            need(p.ask('values') == '20 30', p.ask('values'))
+            for name, values in zip(order, seen):
+                stitch.ok('revert', p.pid, name)
+                need(p.ask('values') == values, f'{order} {name}: {p.ask("values")}')
+                stitch.ok('status', p.pid)
+
+
+def test_fault_replace(stitch, folder):
+    """Whatever a replacing patch's fault leaves, the next command ends it."""
+    prog, a = two(stitch, folder, 'a', 10, 10)
+    _, last = two(stitch, folder, 'last', 7, 1, how=['--replace'])
+    for step in ('arm-slot', 'switch', 'settle', 'record-write', 'settle-nop', 'settle-slot',
+                 'settle-entry', 'dispatch-unmap', 'restore-entry', 'unmap', 'unmapped'):
+        for reach in (1, 2, 3):
+            for action in ('kill', 'fail'):
+                with Program([prog]) as p:
+                    stitch.ok('apply', p.pid, a)
+                    done = stitch.run('apply', p.pid, last, fault=f'{step}:{action}@{reach}')
+                    values = p.ask('values')
+                    need(values in ('10 10', '7 1'), f'{step} {action}: {values}')
+                    again = stitch.run('apply', '-t', '30', p.pid, last)
+                    need(again.returncode == 0 or '[already-applied]' in again.stderr,
+                         f'{step} {action}: {done.stderr} {again.stderr}')
+                    need(p.ask('values') == '7 1', f'{step} {action}: {p.ask("values")}')
+                    stitch.ok('revert', p.pid, 'last')
+                    need(p.ask('values') == '1 1', f'{step} {action}: {p.ask("values")}')
+
+
+def test_vfork(stitch, folder):
+    """The parent of a vfork stands in the kernel; it is waited for."""
+    prog, slp = make(stitch, folder, 'plain_vfork')
+    with Program([prog]) as p:
+        for v in (1, 0) * 5:
+            stitch.ok(*(('apply', '-t', '30', p.pid, slp) if v else ('revert', '-t', '30', p.pid)))
+            p.check(v)
+
+
+def storm(stitch, folder, times, **env):
+    prog, slp = make(stitch, folder, 'storm')
+    tool = os.path.join(os.path.dirname(stitch.path), '..', 'tests', 'cycle')
+    with Program([prog], env=dict(os.environ, **env)) as p:
+        done = subprocess.run([tool, str(p.pid), slp, str(times)], capture_output=True,
+                              text=True, timeout=3000,
+                              env=dict(os.environ, ASAN_OPTIONS='detect_leaks=0'))
+        need(done.returncode == 0, done.stdout + done.stderr)
+        p.check(0, 'after the storm')
+
+
+# How often: 100,000 cycles are for a night (STRESS=2500).
+STRESS = int(os.environ.get('STRESS', '1'))
+
+
+def test_storm_few(stitch, folder):
+    storm(stitch, folder, 40 * STRESS, STORM_THREADS='2')
+
+
+def test_storm_many(stitch, folder):
+    storm(stitch, folder, 3 * STRESS, STORM_THREADS='64')
+
+
+def test_storm_timer(stitch, folder):
+    storm(stitch, folder, 40 * STRESS, STORM_THREADS='2', STORM_TIMER='1')
+
+
+def test_storm_churn(stitch, folder):
+    storm(stitch, folder, 10 * STRESS, STORM_THREADS='2', STORM_TIMER='1', STORM_CHURN='1')
 
 
 def test_nocfi(stitch, folder):
@@ -587,7 +959,7 @@ def test_random_kill(stitch, folder):
     prog, slp = make(stitch, folder, 'pair')
     rng = random.Random(7)
     with Program([prog]) as p:
-        for n in range(120):
+        for n in range(200 if 'asan' in stitch.path else 1000):
             verb = ['apply', '-t', '20', str(p.pid), slp] if n % 2 else ['revert', str(p.pid)]
             worker = subprocess.Popen([stitch.path, *verb], stderr=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL)

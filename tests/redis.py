@@ -152,7 +152,7 @@ def rounds(pid, slp, nr):
         expect(probe(), '-ERR Bad data format')
         stitch('revert', '-t', 60, pid)
         expect(probe(), '+OK')
-        worst = max(worst, applied['pause_us'])
+        worst = max(worst, applied['worst_pause_us'])
     load.end()
     print(f'# {nr} rounds under load, {load.done} requests, {load.failed} failed, '
           f'longest hold {worst} us')

@@ -684,6 +684,7 @@ static struct err *write_patch(struct job *job)
 					      default_name(job->o->output);
 	struct emit emit = { .match = &job->match, .object_name = job->running_name,
 			     .patch_name = name,
+			     .replace = job->o->replace,
 			     .description = job->o->description ? job->o->description : "",
 			     .created_by = job->o->created_by };
 	struct err *err = gather(job, &emit);

@@ -29,6 +29,7 @@ struct build_options {
 	char **binaries;
 	size_t nr_binaries;
 	unsigned strip;
+	bool replace;          /* the patch takes the place of all before it */
 	char **command;
 	const char *self;      /* this program's file, to act as the compilers */
 	const char *created_by;

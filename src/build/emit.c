@@ -766,7 +766,7 @@ static void make_meta(struct job *job)
 				  "arch", job->out.arch->name,
 				  "created_by", emit->created_by,
 				  "matched", match_how_text(job->match->how),
-				  "replace", 0, "keep_memory", job->keep_memory,
+				  "replace", emit->replace, "keep_memory", job->keep_memory,
 				  "objects", object, "references", job->refs,
 				  "notes", json_notes(emit));
 }

@@ -28,6 +28,7 @@ struct emit {
 	size_t nr_units;
 	const char *object_name; /* of the running binary */
 	const char *patch_name, *description, *created_by;
+	bool replace;
 	/* results */
 	size_t nr_funcs, nr_new, nr_line;
 	struct emit_note *notes;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* check, apply, revert */
+/* check, apply, revert, cancel, force */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,29 +28,35 @@ static void catch_interrupt(void)
 	sigaction(SIGTERM, &sa, NULL);
 }
 
-struct progress {
+struct view {
 	pid_t pid;
 	bool on_terminal;
 	bool shown;
 };
 
-static bool show_wait(void *arg, const struct blocker *b, unsigned waited_ms)
+static enum machine_order show_wait(void *arg, const struct progress *p)
 {
-	struct progress *p = arg;
+	const struct blocker *b = p->blocker;
+	struct view *view = arg;
 
-	if (p->on_terminal && waited_ms >= 200) {
-		fprintf(stderr, "\rprocess %d: waiting %u.%u s for thread %d (%s): %s%s \033[K",
-			(int)p->pid, waited_ms / 1000, waited_ms % 1000 / 100, (int)b->tid,
-			b->thread_name, b->what ? "in " : "",
-			b->what ? b->what : unwind_reason_name(b->reason));
-		p->shown = true;
+	if (view->on_terminal && p->waited_ms >= 200) {
+		fprintf(stderr, "\rprocess %d: %zu of %zu threads switched, %u.%u s",
+			(int)view->pid, p->switched, p->total, p->waited_ms / 1000,
+			p->waited_ms % 1000 / 100);
+		if (b)
+			fprintf(stderr, "; waiting for %d (%s): %s%s", (int)b->tid,
+				b->thread_name, b->what ? "in " : "", b->what ? b->what :
+				b->does_not_stop ? "does not stop" :
+				unwind_reason_name(b->reason));
+		fputs(" \033[K", stderr);
+		view->shown = true;
 	}
-	return !interrupted;
+	return interrupted ? ORDER_CANCEL : ORDER_GO_ON;
 }
 
-static void end_progress(struct progress *p)
+static void end_progress(struct view *view)
 {
-	if (p->shown)
+	if (view->shown)
 		fprintf(stderr, "\r\033[K");
 }
 
@@ -68,15 +74,20 @@ struct task {
 static json_t *json_result(const struct task *task, pid_t pid, const struct err *err,
 			   const struct apply_result *r)
 {
-	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sb,sb,so}", "pid", (int)pid,
-			 "result", err ? "failed" : task->done,
+	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,so}", "pid", (int)pid,
+			 "result", err ? "failed" : r->pending ? "started" : task->done,
 			 "functions", (json_int_t)r->nr_funcs,
-			 "threads", (json_int_t)r->hold.threads,
-			 "tries", (json_int_t)r->hold.tries,
-			 "pause_us", (json_int_t)(r->hold.worst_pause_ns / 1000),
+			 "threads", (json_int_t)r->stats.threads,
+			 "passes", (json_int_t)r->stats.passes,
+			 "stops", (json_int_t)r->stats.stops,
+			 "worst_pause_us", (json_int_t)(r->stats.worst_pause_ns / 1000),
+			 "all_pauses_us", (json_int_t)(r->stats.total_pause_ns / 1000),
+			 "restarted_calls", (json_int_t)r->stats.fixed_eintr,
 			 "total_us", (json_int_t)(r->total_ns / 1000),
 			 "memory", (json_int_t)r->memory,
-			 "retained", r->retained,
+			 "held", (json_int_t)r->held,
+			 "children", (json_int_t)r->children,
+			 "retained", r->retained, "pending", r->pending,
 			 "unwinder_told", r->eh_registered,
 			 "error", cmd_json_error(err));
 }
@@ -84,37 +95,51 @@ static json_t *json_result(const struct task *task, pid_t pid, const struct err 
 static void print_result(const struct task *task, const struct process *process,
 			 const struct apply_result *r)
 {
-	printf("%d (%s): %s %s: %zu function%s, %zu thread%s, pause %.2f ms",
-	       process->pid, process->comm, task->done, *r->name ? r->name : task->name,
-	       r->nr_funcs,
-	       r->nr_funcs == 1 ? "" : "s", r->hold.threads,
-	       r->hold.threads == 1 ? "" : "s", (double)r->hold.worst_pause_ns / 1e6);
+	printf("%d (%s): %s %s: %zu function%s, %zu thread%s, worst pause %.2f ms",
+	       process->pid, process->comm, r->pending ? "started" : task->done,
+	       *r->name ? r->name : task->name,
+	       r->nr_funcs, r->nr_funcs == 1 ? "" : "s", r->stats.threads,
+	       r->stats.threads == 1 ? "" : "s", (double)r->stats.worst_pause_ns / 1e6);
 	if (r->total_ns)
 		printf(", %.1f ms in all", (double)r->total_ns / 1e6);
-	if (r->hold.tries > 1)
-		printf(", %u tries", r->hold.tries);
+	if (r->held)
+		printf(", all threads held %u time%s", r->held, r->held == 1 ? "" : "s");
+	if (r->children)
+		printf(", %zu forked process%s", r->children, r->children == 1 ? "" : "es");
+	if (r->pending)
+		printf("; not every thread yet: stitch apply --resume %d", process->pid);
 	printf("%s\n", r->retained ? "; its memory stays in the process" : "");
+}
+
+/* Another tool follows the transition and was told. */
+static void print_told(const struct task *task, const struct process *process)
+{
+	printf("%d (%s): %s: the stitch that follows the transition was told\n",
+	       process->pid, process->comm, task->done);
 }
 
 static int run_one(const struct task *task, pid_t pid)
 {
 	AUTO_PROCESS struct process *process = NULL;
-	struct progress progress = { .pid = pid,
+	struct view view = { .pid = pid,
 		.on_terminal = isatty(STDERR_FILENO) && !task->options->json };
 	struct apply_options how = { .timeout_ms = task->options->timeout_ms,
-				     .wait = show_wait, .wait_arg = &progress };
+				     .no_wait = task->options->no_wait,
+				     .wait = show_wait, .wait_arg = &view };
 	struct apply_result result = { 0 };
 	struct err *err = process_open(pid, &process);
 	int status;
 
 	if (!err)
 		err = task->run(task, process, &how, &result);
-	end_progress(&progress);
+	end_progress(&view);
 	status = cmd_status_of(err);
 	if (task->options->json)
 		json_array_append_new(task->results, json_result(task, pid, err, &result));
 	else if (err)
 		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+	else if (!*result.name && !task->name)
+		print_told(task, process);
 	else
 		print_result(task, process, &result);
 	err_free(err);
@@ -211,20 +236,6 @@ static int with_patch(const struct options *options, struct task *task)
 	return run_all(task, pids, nr);
 }
 
-int cmd_apply(const struct options *options)
-{
-	struct task task = { .run = do_apply, .done = "applied" };
-
-	return with_patch(options, &task);
-}
-
-int cmd_check(const struct options *options)
-{
-	struct task task = { .run = do_check, .done = "can take" };
-
-	return with_patch(options, &task);
-}
-
 static bool has_record(pid_t pid, void *arg)
 {
 	struct process *process = NULL;
@@ -243,15 +254,75 @@ static bool has_record(pid_t pid, void *arg)
 	return has;
 }
 
-int cmd_revert(const struct options *options)
+/* Those that have a patch: cancel, force and --resume say of which. */
+static int with_record(const struct options *options, struct task *task)
 {
-	struct task task = { .options = options, .run = do_revert, .done = "reverted",
-			     .name = "" };
 	AUTO_FREE pid_t *pids = NULL;
 	size_t nr = 0;
 	struct err *err = cmd_select(options, has_record, NULL, &pids, &nr);
 
 	if (err)
 		return cmd_fail(options, err);
-	return run_all(&task, pids, nr);
+	task->options = options;
+	return run_all(task, pids, nr);
+}
+
+static struct err *do_resume(const struct task *task, struct process *process,
+			     const struct apply_options *how, struct apply_result *result)
+{
+	(void)task;
+	return apply_resume(process, how, result);
+}
+
+static struct err *do_cancel(const struct task *task, struct process *process,
+			     const struct apply_options *how, struct apply_result *result)
+{
+	(void)task;
+	return apply_cancel(process, how, result);
+}
+
+static struct err *do_force(const struct task *task, struct process *process,
+			    const struct apply_options *how, struct apply_result *result)
+{
+	(void)task;
+	return apply_force(process, how, result);
+}
+
+int cmd_apply(const struct options *options)
+{
+	struct task task = { .run = do_apply, .done = "applied" };
+
+	if (options->resume) {
+		task = (struct task){ .run = do_resume, .done = "finished" };
+		return with_record(options, &task);
+	}
+	return with_patch(options, &task);
+}
+
+int cmd_cancel(const struct options *options)
+{
+	struct task task = { .run = do_cancel, .done = "reversed" };
+
+	return with_record(options, &task);
+}
+
+int cmd_force(const struct options *options)
+{
+	struct task task = { .run = do_force, .done = "forced" };
+
+	return with_record(options, &task);
+}
+
+int cmd_check(const struct options *options)
+{
+	struct task task = { .run = do_check, .done = "can take" };
+
+	return with_patch(options, &task);
+}
+
+int cmd_revert(const struct options *options)
+{
+	struct task task = { .run = do_revert, .done = "reverted", .name = "" };
+
+	return with_record(options, &task);
 }

@@ -80,7 +80,7 @@ int cmd_build(const struct options *o)
 	struct build_options build = {
 		.source = o->source, .patch = o->patch, .output = o->output,
 		.work = o->work, .name = o->name, .description = o->description,
-		.strip = o->strip, .command = o->command, .created_by = "stitch " STITCH_VERSION,
+		.replace = o->replace, .strip = o->strip, .command = o->command, .created_by = "stitch " STITCH_VERSION,
 		.progress = print_progress, .arg = (void *)(uintptr_t)o };
 	char self[PATH_MAX] = "";
 	pid_t pid;

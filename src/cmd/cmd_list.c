@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "lock.h"
 #include "mem.h"
 #include "record.h"
 #include "report.h"
@@ -44,20 +45,56 @@ static void print_patch(const struct process *process, const struct record *reco
 	       patch->nr_funcs, patch->nr_funcs == 1 ? "" : "s",
 	       *patch->description ? "  " : "", patch->description);
 	if (report_is_interrupted(patch))
-		printf("    interrupted: stitch revert %d %s takes it out, the next "
-		       "apply goes on\n", process->pid, patch->name);
+		printf("    not finished: stitch apply --resume %d goes on, stitch cancel "
+		       "%d turns back\n", process->pid, process->pid);
 	if (details)
 		print_funcs(process, record, patch);
+}
+
+/* What the stitch that follows a transition says of it; NULL: nobody does. */
+static json_t *ask_follower(const struct process *process)
+{
+	AUTO_FREE char *answer = NULL;
+	struct err *err = lock_ask(process, "status", &answer);
+
+	err_free(err);
+	return answer ? json_loads(answer, 0, NULL) : NULL;
+}
+
+static void print_transition(const json_t *transition)
+{
+	const json_t *one;
+	size_t i;
+
+	printf("    followed: %lld of %lld threads %s\n",
+	       (long long)json_integer_value(json_object_get(transition, "switched")),
+	       (long long)json_integer_value(json_object_get(transition, "threads")),
+	       json_string_value(json_object_get(transition, "target")));
+	json_array_foreach(json_object_get(transition, "waiting"), i, one) {
+		const char *in = json_string_value(json_object_get(one, "in"));
+
+		printf("    waiting for %lld (%s): %s%s, %.1f s\n",
+		       (long long)json_integer_value(json_object_get(one, "tid")),
+		       json_string_value(json_object_get(one, "name")), in && *in ? "in " : "",
+		       in && *in ? in : json_string_value(json_object_get(one, "reason")),
+		       (double)json_integer_value(json_object_get(one, "for_ms")) / 1000);
+	}
 }
 
 static void show_process(const struct options *options, const struct process *process,
 			 const struct record *record, bool details, json_t *out)
 {
-	json_array_append_new(out, report_process(process, record));
+	json_t *transition = details ? ask_follower(process) : NULL;
+	json_t *root = report_process(process, record);
+
+	json_object_set_new(root, "transition", transition ? transition : json_null());
+	json_array_append_new(out, root);
 	if (options->json)
 		return;
 	for (size_t i = 0; i < record->nr_patches; i++)
 		print_patch(process, record, record->patches[i], details);
+	if (transition)
+		print_transition(transition);
 	if (!record->nr_patches && details)
 		printf("%d (%s): no patch\n", process->pid, process->comm);
 }

@@ -59,6 +59,8 @@ static void print_slp(const struct slp *slp)
 	}
 	for (size_t i = 0; i < slp->nr_notes; i++)
 		printf("  note: %s: %s\n", slp->notes[i].kind, slp->notes[i].text);
+	if (slp->replace)
+		printf("  takes the place of all patches that were applied before it\n");
 	if (slp->keep_memory)
 		printf("  its memory stays after revert: addresses of its code are taken\n");
 }

@@ -21,8 +21,12 @@ static const struct command {
 	  "make a patch file from a source tree, a diff and the build command" },
 	{ "show", cmd_show, "FILE", "print what a patch file changes" },
 	{ "check", cmd_check, "PID... FILE", "say what apply would do, change nothing" },
-	{ "apply", cmd_apply, "PID... FILE", "put a patch into running processes" },
+	{ "apply", cmd_apply, "PID... FILE | --resume PID...",
+	  "put a patch into running processes" },
 	{ "revert", cmd_revert, "PID... [NAME]", "take a patch out again (the newest)" },
+	{ "cancel", cmd_cancel, "PID...", "turn a transition that runs back" },
+	{ "force", cmd_force, "PID...",
+	  "end a transition without looking at stacks: may crash the process" },
 	{ "list", cmd_list, "[PID...]", "list the patches of processes" },
 	{ "status", cmd_status, "PID...", "verify each patched function in memory" },
 	{ "stack", cmd_stack, "PID... | --core FILE",
@@ -30,7 +34,7 @@ static const struct command {
 };
 
 enum { OPT_EXE = 256, OPT_SOURCE, OPT_PATCH, OPT_BINARY, OPT_WORK, OPT_DESCRIPTION,
-       OPT_VERSION, OPT_CORE };
+       OPT_VERSION, OPT_CORE, OPT_NO_WAIT, OPT_RESUME, OPT_REPLACE };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -43,6 +47,9 @@ static const struct option long_options[] = {
 	{ "exe", required_argument, NULL, OPT_EXE },
 	{ "name", required_argument, NULL, 'n' },
 	{ "core", required_argument, NULL, OPT_CORE },
+	{ "no-wait", no_argument, NULL, OPT_NO_WAIT },
+	{ "replace", no_argument, NULL, OPT_REPLACE },
+	{ "resume", no_argument, NULL, OPT_RESUME },
 	{ "source", required_argument, NULL, OPT_SOURCE },
 	{ "patch", required_argument, NULL, OPT_PATCH },
 	{ "binary", required_argument, NULL, OPT_BINARY },
@@ -58,6 +65,8 @@ static const char option_help[] =
 	"  -t, --timeout SECONDS  how long to wait for busy threads (default 10)\n"
 	"  -a, --all              every process that the patch fits, or that has one\n"
 	"      --exe PATH         every process that runs PATH\n"
+	"      --no-wait          apply, revert: start, switch who can be, do not wait\n"
+	"      --resume           apply: go on with what was left or interrupted\n"
 	"      --core FILE        stack: of a core file instead of a process\n"
 	"  -j, --json             print JSON for scripts\n"
 	"  -v, --verbose          print each step to standard error\n"
@@ -72,6 +81,7 @@ static const char option_help[] =
 	"  -n, --name NAME        the patch's name (default: from --output)\n"
 	"      --description TEXT what it is for\n"
 	"      --work DIR         working folder (default: OUTPUT.work)\n"
+	"      --replace          the patch takes the place of all that were applied before\n"
 	"  -e, --explain          say why each function is in the patch\n"
 	"\n"
 	"Exit status: 0 done, 1 failed, 2 usage, 3 not now, 4 unsupported,\n"
@@ -129,6 +139,9 @@ static int take_option(struct options *o, int opt)
 		break;
 	case OPT_EXE: o->exe = optarg; break;
 	case OPT_CORE: o->core = optarg; break;
+	case OPT_NO_WAIT: o->no_wait = true; break;
+	case OPT_REPLACE: o->replace = true; break;
+	case OPT_RESUME: o->resume = true; break;
 	case 'n': o->name = optarg; break;
 	case OPT_SOURCE: o->source = optarg; break;
 	case OPT_PATCH: o->patch = optarg; break;

@@ -24,9 +24,9 @@ static enum stitch_status finish(struct err *err, const struct apply_result *fro
 		.status = err ? by_kind[err->kind] : STITCH_DONE,
 		.reason = err ? err->reason : "",
 		.functions = (unsigned)from->nr_funcs,
-		.threads = (unsigned)from->hold.threads,
-		.tries = from->hold.tries,
-		.pause_ns = from->hold.worst_pause_ns,
+		.threads = (unsigned)from->stats.threads,
+		.tries = from->stats.passes,
+		.pause_ns = from->stats.worst_pause_ns,
 		.memory = from->memory,
 	};
 	snprintf(result->message, sizeof(result->message), "%s", err ? err->msg : "");

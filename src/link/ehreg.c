@@ -185,29 +185,6 @@ struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
 	return NULL;
 }
 
-struct err *ehreg_add(const struct ehreg *reg)
-{
-	uint8_t word[8], one[8] = { 0 };
-	uint64_t first;
-	struct err *err;
-	bool be;
-
-	if (!reg->wanted)
-		return NULL;
-	be = reg->process->arch->big_endian;
-	/* Complete before it is in the list, in the list before the flag. */
-	if ((err = process_read_word(reg->process, reg->head, &first)))
-		return err;
-	bytes_put(word, 8, first, be);
-	if ((err = process_write(reg->process, reg->object + reg->next_off, word, 8)))
-		return err;
-	bytes_put(word, 8, reg->object, be);
-	if ((err = process_write(reg->process, reg->head, word, 8)))
-		return err;
-	bytes_put(one, reg->flag_size ? reg->flag_size : 1, 1, be);
-	return reg->flag ? process_write(reg->process, reg->flag, one, reg->flag_size) : NULL;
-}
-
 /*
  * Follows a list from the pointer at head; if it comes by object, *link is the
  * address of the pointer to it.
@@ -249,6 +226,69 @@ static bool find_any_link(const struct ehreg *reg, const struct object *libgcc,
 				return true;
 	}
 	return false;
+}
+
+bool ehreg_is_in(const struct ehreg *reg)
+{
+	uint64_t link;
+
+	return find_link(reg, reg->head, reg->object, &link) ||
+	       find_any_link(reg, reg->libgcc, reg->object, &link);
+}
+
+static struct err *put_first(const struct ehreg *reg)
+{
+	bool be = reg->process->arch->big_endian;
+	uint8_t word[8];
+	uint64_t first;
+	struct err *err = process_read_word(reg->process, reg->head, &first);
+
+	if (err)
+		return err;
+	bytes_put(word, 8, first, be);
+	if ((err = process_write(reg->process, reg->object + reg->next_off, word, 8)))
+		return err;
+	bytes_put(word, 8, reg->object, be);
+	return process_write(reg->process, reg->head, word, 8);
+}
+
+struct err *ehreg_add(const struct ehreg *reg)
+{
+	uint8_t one[8] = { 0 };
+	struct err *err;
+	bool be;
+
+	if (!reg->wanted)
+		return NULL;
+	be = reg->process->arch->big_endian;
+	/* Complete before it is in the list, in the list before the flag. */
+	if (!ehreg_is_in(reg) && (err = put_first(reg)))
+		return err;
+	bytes_put(one, reg->flag_size ? reg->flag_size : 1, 1, be);
+	return reg->flag ? process_write(reg->process, reg->flag, one, reg->flag_size) : NULL;
+}
+
+/* The functions of libgcc that change the list (unwind-dw2-fde.c); all begin so. */
+static bool names_registration(const struct process *process, const struct object *libgcc)
+{
+	for (size_t i = 0; i < process->nr_objects; i++)
+		if (process->objects[i] != libgcc &&
+		    object_names(process->objects[i], "__register_frame", true))
+			return true;
+	return false;
+}
+
+bool ehreg_is_unused(const struct ehreg *reg)
+{
+	uint64_t head = 1, flag = 1;
+	uint8_t bytes[8] = { 1 };
+
+	if (!reg->libgcc || !reg->flag || reg->flag_size > sizeof(bytes) ||
+	    !process_try_read(reg->process, reg->flag, bytes, reg->flag_size))
+		return false;
+	flag = bytes_get(bytes, reg->flag_size, reg->process->arch->big_endian);
+	err_free(process_read_word(reg->process, reg->head, &head));
+	return !flag && !head && !names_registration(reg->process, reg->libgcc);
 }
 
 /* It may have been unloaded since it was found. */

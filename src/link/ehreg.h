@@ -38,7 +38,8 @@ struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
 			  const struct slp *slp, struct linked *linked) __attribute__((warn_unused_result));
 /*
  * Puts the entry, which is in the target's memory by now, into the list: all
- * threads stopped, none in libgcc.  Nothing if it is not wanted.
+ * threads stopped, none in libgcc, or ehreg_is_unused().  Nothing if it is not wanted;
+ * what a tool that died had begun is ended.
  */
 struct err *ehreg_add(const struct ehreg *reg) __attribute__((warn_unused_result));
 
@@ -48,6 +49,13 @@ struct err *ehreg_add(const struct ehreg *reg) __attribute__((warn_unused_result
  */
 struct err *ehreg_find(struct ehreg *reg, const struct process *process)
 	__attribute__((warn_unused_result));
+/*
+ * Nobody but us has ever used the list, and no object of the process names the functions
+ * that would: then no thread reads or changes it, and ehreg_add() needs none to stand.
+ */
+bool ehreg_is_unused(const struct ehreg *reg);
+/* Is reg->object in one of libgcc's lists? After ehreg_find(), which found libgcc. */
+bool ehreg_is_in(const struct ehreg *reg);
 /*
  * Takes an entry out again, from whichever of libgcc's lists it is in by now:
  * after the first exception it is among those that were looked at and sorted.

@@ -21,7 +21,8 @@
 #include "slp.h"
 
 enum {
-	LINK_ISLAND_SIZE = 128, /* a stub and a function's displaced instructions */
+	LINK_ISLAND_SIZE = 128, /* a gate, and a function's displaced instructions: */
+	LINK_ISLAND_COPY = 16,  /* where those begin in it */
 };
 
 struct link_group {

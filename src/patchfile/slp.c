@@ -173,6 +173,7 @@ static struct err *load_meta(struct slp *slp, const json_t *meta)
 		return BAD("its name, objects or references are missing");
 	if (!get_string(meta, "description", &slp->description))
 		slp->description = mem_strdup("");
+	slp->replace = json_is_true(json_object_get(meta, "replace"));
 	slp->keep_memory = json_is_true(json_object_get(meta, "keep_memory"));
 	json_array_foreach(objects, i, item)
 		if ((err = load_object(slp, item, ARRAY_ADD(slp->objects,

@@ -64,6 +64,7 @@ struct slp {
 	struct image *image;
 	char *name, *description;
 	char digest[2 * SLP_HASH_SIZE + 1];
+	bool replace;         /* it takes the place of all patches before it */
 	bool keep_memory;     /* addresses of new functions are stored somewhere */
 	struct slp_object *objects;
 	size_t nr_objects;

@@ -245,6 +245,23 @@ void object_free(struct object *object)
 	free(object);
 }
 
+bool object_names(const struct object *object, const char *name, bool is_beginning)
+{
+	const struct section *strings = image_find_section(object->image, ".dynstr");
+	const struct symtab *dynsym = &object->image->dynsym;
+	size_t size = strlen(name) + !is_beginning;
+
+	/* Reading the symbols takes long, and hardly any object has the name. */
+	if (!strings || !strings->data ||
+	    !memmem(strings->data, strings->size, name, size))
+		return false;
+	object_load_symbols(object);
+	for (size_t i = 0; i < dynsym->nr; i++)
+		if (!strncmp(dynsym->symbols[i].name, name, size))
+			return true;
+	return false;
+}
+
 struct err *object_open(const struct process *process, const struct map *map,
 			struct object **result)
 {

@@ -40,6 +40,9 @@ struct object {
  */
 void object_load_symbols(const struct object *object);
 
+/* Is it the name, or the beginning of one, of a dynamic symbol, defined or used? */
+bool object_names(const struct object *object, const char *name, bool is_beginning);
+
 struct err *object_open(const struct process *process, const struct map *map,
 			struct object **object) __attribute__((warn_unused_result));
 void object_free(struct object *object);

@@ -23,12 +23,13 @@ enum {
 	SLOT_SIZE = (RECORD_SIZE - HEADER_SIZE) / 2,
 	SLOT_TEXT = 8 + crypto_hash_sha256_BYTES,
 	MAX_TEXT = SLOT_SIZE - SLOT_TEXT,
+	MAX_DISPATCH_BITS = 20,
 };
 
 #define BAD(...) err_new(ERR_UNSUPPORTED, "bad-record", __VA_ARGS__)
 
 static const char *const state_names[] = {
-	"loading", "arming", "applied", "reverting", "unloading", "retained",
+	"loading", "enabling", "applied", "disabling", "restoring", "unloading", "retained",
 };
 
 const char *patch_state_name(enum patch_state state)
@@ -50,6 +51,7 @@ static void patch_free(struct record_patch *patch)
 	for (size_t i = 0; i < patch->nr_funcs; i++)
 		record_func_done(&patch->funcs[i]);
 	free(patch->funcs);
+	free(patch->landings);
 	free(patch->name);
 	free(patch->digest);
 	free(patch->description);
@@ -187,11 +189,12 @@ static json_t *put_func(const struct record_func *func)
 {
 	AUTO_FREE char *old = bytes_to_hex(func->old_bytes, sizeof(func->old_bytes));
 
-	return json_pack("{ss,ss,ss,so,ss,so,so,so,so,so,so}", "name", func->name,
+	return json_pack("{ss,ss,ss,so,ss,so,so,so,sb,sb,sb,sb,so,so,so}", "name", func->name,
 			 "object", func->object, "build_id", func->build_id,
 			 "site", put_hex(func->site), "old_bytes", old,
-			 "new", put_hex(func->new_addr), "island", put_hex(func->island),
-			 "slot", put_hex(func->slot),
+			 "new", put_hex(func->new_addr), "gate", put_hex(func->gate),
+			 "slot", put_hex(func->slot), "nop", func->nop, "held", func->held,
+			 "loops", func->loops, "direct", func->direct,
 			 "displaced", put_hex(func->displaced),
 			 "old_parts", put_ranges(func->old_parts, func->nr_old_parts),
 			 "new_parts", put_ranges(func->new_parts, func->nr_new_parts));
@@ -201,13 +204,17 @@ static bool get_func(const json_t *from, struct record_func *func)
 {
 	const char *old = json_string_value(json_object_get(from, "old_bytes"));
 
+	func->nop = json_is_true(json_object_get(from, "nop"));
+	func->held = json_is_true(json_object_get(from, "held"));
+	func->loops = json_is_true(json_object_get(from, "loops"));
+	func->direct = json_is_true(json_object_get(from, "direct"));
 	return get_string(from, "name", &func->name) &&
 	       get_string(from, "object", &func->object) &&
 	       get_string(from, "build_id", &func->build_id) &&
 	       get_hex(from, "site", &func->site) && old &&
 	       bytes_from_hex(old, func->old_bytes, sizeof(func->old_bytes)) &&
 	       get_hex(from, "new", &func->new_addr) &&
-	       get_hex(from, "island", &func->island) &&
+	       get_hex(from, "gate", &func->gate) &&
 	       get_hex(from, "slot", &func->slot) &&
 	       get_hex(from, "displaced", &func->displaced) &&
 	       get_ranges(from, "old_parts", &func->old_parts, &func->nr_old_parts) &&
@@ -220,20 +227,23 @@ static json_t *put_patch(const struct record_patch *patch)
 
 	for (size_t i = 0; i < patch->nr_funcs; i++)
 		json_array_append_new(funcs, put_func(&patch->funcs[i]));
-	return json_pack("{ss,ss,ss,sI,ss,sb,so,so,so,so,so,so,so,so,so}",
+	return json_pack("{ss,ss,ss,sI,ss,sb,sb,sb,so,so,so,so,so,so,so,so,so,so,sI,so}",
 			 "name", patch->name, "digest", patch->digest,
 			 "description", patch->description,
 			 "applied_at", (json_int_t)patch->applied_at,
 			 "state", state_names[patch->state],
-			 "keep_memory", patch->keep_memory,
+			 "replace", patch->replace, "keep_memory", patch->keep_memory, "forced", patch->forced,
 			 "arena", put_range(patch->arena),
 			 "code", put_range(patch->code),
 			 "rodata", put_range(patch->rodata),
 			 "data", put_range(patch->data),
 			 "islands", put_range(patch->islands),
+			 "landings", put_ranges(patch->landings, patch->nr_landings),
 			 "eh_frame", put_hex(patch->eh_frame),
 			 "eh_frame_size", put_hex(patch->eh_frame_size),
 			 "eh_object", put_hex(patch->eh_object),
+			 "dispatch", put_hex(patch->dispatch),
+			 "dispatch_bits", (json_int_t)patch->dispatch_bits,
 			 "functions", funcs);
 }
 
@@ -252,10 +262,14 @@ static bool get_state(const json_t *from, enum patch_state *state)
 static bool get_patch(const json_t *from, struct record_patch *patch)
 {
 	const json_t *funcs = json_object_get(from, "functions"), *item;
+	json_int_t bits = json_integer_value(json_object_get(from, "dispatch_bits"));
 	size_t i;
 
 	patch->applied_at = (uint64_t)json_integer_value(json_object_get(from, "applied_at"));
+	patch->replace = json_is_true(json_object_get(from, "replace"));
 	patch->keep_memory = json_is_true(json_object_get(from, "keep_memory"));
+	patch->forced = json_is_true(json_object_get(from, "forced"));
+	patch->dispatch_bits = (unsigned)bits;
 	if (!get_string(from, "name", &patch->name) ||
 	    !get_string(from, "digest", &patch->digest) ||
 	    !get_string(from, "description", &patch->description) ||
@@ -265,6 +279,9 @@ static bool get_patch(const json_t *from, struct record_patch *patch)
 	    !get_range(from, "rodata", &patch->rodata) ||
 	    !get_range(from, "data", &patch->data) ||
 	    !get_range(from, "islands", &patch->islands) ||
+	    !get_ranges(from, "landings", &patch->landings, &patch->nr_landings) ||
+	    !get_hex(from, "dispatch", &patch->dispatch) ||
+	    bits < (patch->dispatch ? 1 : 0) || bits > MAX_DISPATCH_BITS ||
 	    !get_hex(from, "eh_frame", &patch->eh_frame) ||
 	    !get_hex(from, "eh_frame_size", &patch->eh_frame_size) ||
 	    !get_hex(from, "eh_object", &patch->eh_object) || !json_is_array(funcs))
@@ -312,6 +329,9 @@ static struct err *parse_mapping(const uint8_t *bytes, struct record *record)
 {
 	uint64_t version = bytes_get(bytes + AT_VERSION, 4, false);
 
+	/* Format 1 was never released: its transitions held all threads. */
+	if (version < RECORD_VERSION)
+		return BAD("it has the format %" PRIu64 " of an older stitch", version);
 	if (version > RECORD_VERSION)
 		return err_new(ERR_UNSUPPORTED, "record-too-new",
 			       "it was written by a newer stitch (format %" PRIu64

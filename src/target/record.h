@@ -17,7 +17,7 @@
 
 enum {
 	RECORD_SIZE = 1 << 20,
-	RECORD_VERSION = 1,
+	RECORD_VERSION = 2,
 	RECORD_OLD_BYTES = 16,
 };
 
@@ -33,8 +33,13 @@ struct record_func {
 	uint64_t site;        /* where the jump stands: entry + kept bytes */
 	uint8_t old_bytes[RECORD_OLD_BYTES]; /* at site, before any patch */
 	uint64_t new_addr;
-	uint64_t island;      /* jumps through slot */
-	uint64_t slot;        /* 8 bytes: new_addr, or where the old code goes on */
+	uint64_t gate;        /* where the entry's jump leads; jumps through slot */
+	uint64_t slot;        /* 8 bytes: a dispatcher's stub, or a version of the function */
+	bool nop;             /* of a replacing patch: the original instead of an older
+			       * patch's version; gate, slot and copy are that one's */
+	bool held;            /* no single store arms it: all threads are held for that */
+	bool loops;           /* a jump of the original leads to its own entry */
+	bool direct;          /* once settled, the entry leads straight to new_addr */
 	uint64_t displaced;   /* copy of the displaced instructions, then back */
 	struct range *old_parts; /* the original function, .cold too */
 	size_t nr_old_parts;
@@ -45,9 +50,10 @@ struct record_func {
 /* In the order of a patch's life; see the table in transition/apply.h. */
 enum patch_state {
 	PATCH_LOADING,   /* its memory may be there; no entry leads to it */
-	PATCH_ARMING,    /* entries may lead to its islands; the slots decide */
+	PATCH_ENABLING,  /* threads are led by their state, and switched to patched */
 	PATCH_APPLIED,
-	PATCH_REVERTING, /* entries may lead to islands or be as before */
+	PATCH_DISABLING, /* the same, and switched to unpatched */
+	PATCH_RESTORING, /* all are unpatched; entries may still lead to it */
 	PATCH_UNLOADING, /* nothing leads to it; its memory may be gone */
 	PATCH_RETAINED,  /* reverted; its memory stays: pointers may be left */
 };
@@ -58,12 +64,18 @@ struct record_patch {
 	char *description;
 	uint64_t applied_at;  /* seconds since 1970 */
 	enum patch_state state;
+	bool replace;         /* older patches go when it is applied */
 	bool keep_memory;     /* addresses of new code may be stored anywhere */
-	struct range arena;   /* everything below, one run of mappings */
+	bool forced;          /* threads were switched unchecked: it stays for ever */
+	struct range arena;   /* code, rodata and data: one run of mappings */
 	struct range code, rodata, data; /* r-x, r--, rw- */
-	struct range islands; /* in code: stubs and displaced copies */
+	struct range islands; /* in code: gates and displaced copies */
+	struct range *landings; /* r-x: gates that have to be elsewhere */
+	size_t nr_landings;
 	uint64_t eh_frame, eh_frame_size;
 	uint64_t eh_object;   /* what libgcc's list points to; 0: not in it */
+	uint64_t dispatch;    /* its dispatcher (redirect/dispatch.h); 0: none */
+	unsigned dispatch_bits;
 	struct record_func *funcs;
 	size_t nr_funcs;
 };

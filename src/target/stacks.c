@@ -221,11 +221,88 @@ static void code_free(struct unwind_code *code)
 	free(code);
 }
 
+/* Code that a thread only passes through; no trace out of it is believed. */
+static void add_stubs(struct stacks *stacks, const struct record_patch *patch,
+		      struct range range)
+{
+	struct unwind_code *stubs = mem_alloc(sizeof(*stubs));
+
+	*ARRAY_ADD(stacks->patch_code, stacks->nr_patch_code) = stubs;
+	stubs->name = patch->name;
+	stubs->start = range.start;
+	stubs->end = range.start + range.size;
+	stubs->refuse = UNWIND_ISLAND;
+}
+
+/* The code of its dispatcher: as long as its stubs can make it (redirect/dispatch.h). */
+static struct range patch_dispatcher(const struct process *process,
+				     const struct record_patch *patch)
+{
+	const struct map *map = maps_find(&process->maps, patch->dispatch);
+
+	return (struct range){ patch->dispatch, map && map->exec ? map->end - patch->dispatch :
+			       0 };
+}
+
+static void add_copies(struct stacks *stacks, const struct record_patch *patch)
+{
+	uint64_t end = patch->islands.start + patch->islands.size;
+
+	for (size_t i = 0; i < patch->nr_funcs; i++) {
+		const struct record_func *func = &patch->funcs[i];
+		struct stacks_copy *copy;
+
+		/* The copy of a nop is an older patch's. */
+		if (func->nop || func->displaced - patch->islands.start >= patch->islands.size)
+			continue;
+		copy = ARRAY_ADD(stacks->copies, stacks->nr_copies);
+		*copy = (struct stacks_copy){ func->displaced, end - func->displaced,
+					      func->site };
+		/* In order of address: each ends where the next island begins. */
+		if (stacks->nr_copies > 1 && copy[-1].start > patch->islands.start &&
+		    copy[-1].start < copy->start)
+			copy[-1].size = copy->start - copy[-1].start;
+	}
+}
+
+/* Both are walked, instruction by instruction: a copy may be longer than its original. */
+static uint64_t original_in(const struct process *process, const struct stacks_copy *copy,
+			    uint64_t pc)
+{
+	const struct unwind_code *code = process_code_at(process, copy->from);
+	uint64_t at = copy->start, from = copy->from;
+	uint8_t bytes[ARCH_INSN_MAX], old[ARCH_INSN_MAX];
+	struct insn insn;
+
+	while (code && at < pc) {
+		size_t room = code->end - from < sizeof(old) ? code->end - from : sizeof(old);
+		const uint8_t *now = code->bytes(code, from, room);
+
+		if (!now || !process_try_read(process, at, bytes, sizeof(bytes)) ||
+		    !process->arch->decode(bytes, sizeof(bytes), at, &insn))
+			return pc;
+		at += insn.size;
+		if (!process->arch->decode(now, room, from, &insn))
+			return pc;
+		from += insn.size;
+	}
+	return code && at == pc ? from : pc;
+}
+
+static uint64_t find_original(void *arg, uint64_t pc)
+{
+	const struct stacks *stacks = arg;
+
+	for (size_t i = 0; i < stacks->nr_copies; i++)
+		if (pc - stacks->copies[i].start < stacks->copies[i].size)
+			return original_in(stacks->process, &stacks->copies[i], pc);
+	return pc;
+}
+
 static struct err *add_patch(struct stacks *stacks, const struct record_patch *patch)
 {
 	struct unwind_code *code = mem_alloc(sizeof(*code));
 	struct patch_bytes *own = mem_alloc(sizeof(*own));
-	struct unwind_code *stubs;
 	struct err *err;
 
 	*ARRAY_ADD(stacks->patch_code, stacks->nr_patch_code) = code;
@@ -243,12 +320,12 @@ static struct err *add_patch(struct stacks *stacks, const struct record_patch *p
 	code->eh = (struct eh_section){
 		own->eh, patch->eh_frame_size, patch->eh_frame,
 		stacks->process->arch->big_endian, NULL, 0, 0 };
-	stubs = mem_alloc(sizeof(*stubs));
-	*ARRAY_ADD(stacks->patch_code, stacks->nr_patch_code) = stubs;
-	stubs->name = patch->name;
-	stubs->start = patch->islands.start;
-	stubs->end = patch->islands.start + patch->islands.size;
-	stubs->refuse = UNWIND_ISLAND;
+	add_stubs(stacks, patch, patch->islands);
+	add_copies(stacks, patch);
+	for (size_t i = 0; i < patch->nr_landings; i++)
+		add_stubs(stacks, patch, patch->landings[i]);
+	if (patch->dispatch)
+		add_stubs(stacks, patch, patch_dispatcher(stacks->process, patch));
 	return NULL;
 }
 
@@ -262,7 +339,7 @@ struct err *stacks_init(struct stacks *stacks, const struct process *process,
 	stacks->unwinder = (struct unwinder){
 		.arch = process->arch, .arg = stacks, .read = read_stack,
 		.find_code = find_code, .is_end = is_end, .stack_end = stack_end,
-		.is_constant = is_constant,
+		.is_constant = is_constant, .original = find_original,
 		.cache = unwind_cache_new() };
 	for (size_t i = 0; i < record->nr_patches && !err; i++)
 		/* Nothing leads there then, and it may not be mapped. */
@@ -279,6 +356,7 @@ void stacks_done(struct stacks *stacks)
 	for (size_t i = 0; i < stacks->nr_patch_code; i++)
 		code_free(stacks->patch_code[i]);
 	free(stacks->patch_code);
+	free(stacks->copies);
 	free(stacks->window);
 	unwind_cache_free(stacks->unwinder.cache);
 	maps_done(&stacks->fresh);

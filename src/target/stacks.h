@@ -17,6 +17,9 @@ struct stacks {
 	/* code of patches: their own and their stubs */
 	struct unwind_code **patch_code;
 	size_t nr_patch_code;
+	/* displaced instructions of patches, and where they were */
+	struct stacks_copy { uint64_t start, size, from; } *copies;
+	size_t nr_copies;
 	/* the used part of the stack that is walked now, read at once */
 	uint8_t *window;
 	size_t window_cap;

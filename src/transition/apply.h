@@ -5,48 +5,57 @@
  * The life of a patch, as the record has it.  Each change of the process comes
  * after the record says that it may have been made:
  *
- *   state      memory   entries           slots   next
- *   (none)     no       before            -       loading
- *   loading    perhaps  before            -       arming, (none)
- *   arming     yes      before, islands   old     applied, unloading
- *              yes      islands, new      new     applied
- *   applied    yes      new               new     reverting
- *   reverting  yes      new, islands      new     reverting
- *              yes      islands, before   old     unloading, retained
- *   unloading  perhaps  before            old     (none)
- *   retained   yes      before            old     (for ever)
+ *   state      memory   entries        threads              next
+ *   (none)     no       before         -                    loading
+ *   loading    perhaps  before         -                    enabling, (none)
+ *   enabling   yes      before, gate   unpatched, patched   applied, disabling
+ *   applied    yes      gate, new      patched              disabling
+ *   disabling  yes      new, gate      patched, unpatched   restoring, enabling
+ *   restoring  yes      gate, before   unpatched            unloading, retained
+ *   unloading  perhaps  before         -                    (none)
+ *   retained   yes      before         -                    (for ever)
  *
- * A tool that finds a patch in loading, arming, reverting or unloading has come after one
- * that was killed; recover() goes on from there: the slots say on which side.
+ * In enabling and disabling every gate leads to the dispatcher, which leads each thread
+ * by its own state; so both are right at any moment, whoever is there to see it, and
+ * either turns into the other.  A tool that finds a patch in another state than applied
+ * or retained has come after one that was killed, or that left it (no_wait).
  */
 #ifndef STITCH_TRANSITION_APPLY_H
 #define STITCH_TRANSITION_APPLY_H
 
-#include "hold.h"
+#include "machine.h"
 #include "process.h"
 #include "record.h"
 #include "slp.h"
 
 struct apply_options {
 	unsigned timeout_ms;
-	bool (*wait)(void *arg, const struct blocker *blocker, unsigned waited_ms);
+	/* Started is enough: what is left is left to a later command. */
+	bool no_wait;
+	/* Called now and then while threads are waited for. */
+	enum machine_order (*wait)(void *arg, const struct progress *progress);
 	void *wait_arg;
 };
 
 struct apply_result {
-	struct hold_stats hold;
-	char name[256];       /* revert: of the patch that was chosen */
+	struct machine_stats stats;
+	char name[256];       /* of the patch, where that was chosen */
 	size_t nr_funcs;
 	size_t memory;        /* bytes mapped for the patch */
 	uint64_t total_ns;
-	bool retained;        /* revert: its memory stays in the process */
+	unsigned held;        /* times that all threads were held to change one entry */
+	bool retained;        /* its memory stays in the process */
+	bool pending;         /* the transition runs: some threads are not switched */
+	bool reversed;        /* another tool had it cancelled */
 	bool eh_registered;   /* the target's unwinder knows the new code */
+	size_t children;      /* processes that it forked meanwhile, and that were brought on */
 };
 
 /*
- * Applies a patch.  Errors: already-applied, object-not-loaded,
- * build-id-differs, locked, and those of link, redirect and hold.  After any
- * error but ERR_CHANGED the process is as it was.
+ * Applies a patch: starts its transition and follows it.  When the time is over, or it is
+ * cancelled, the transition is reversed.  Errors: already-applied, object-not-loaded,
+ * build-id-differs, locked, and those of link, redirect and machine.  After any error but
+ * ERR_CHANGED the process is as it was.
  */
 struct err *apply_patch(struct process *process, const struct slp *slp,
 			const struct apply_options *options, struct apply_result *result)
@@ -56,11 +65,22 @@ struct err *apply_check(struct process *process, const struct slp *slp,
 			const struct apply_options *options, struct apply_result *result)
 	__attribute__((warn_unused_result));
 /*
- * Takes a patch out, whatever state it is in; name NULL: the newest.
- * Errors: no-such-patch, locked, and those of hold.
+ * Takes a patch out, whatever state it is in; name NULL: the newest.  A patch that cannot
+ * leave in time is enabled again.  Errors: no-such-patch, locked, and those of machine.
  */
 struct err *apply_revert(struct process *process, const char *name,
 			 const struct apply_options *options,
 			 struct apply_result *result) __attribute__((warn_unused_result));
+/* Goes on with what was left or interrupted. Error: no-transition. */
+struct err *apply_resume(struct process *process, const struct apply_options *options,
+			 struct apply_result *result) __attribute__((warn_unused_result));
+/*
+ * Reverses the transition that runs, or forces its threads; through the tool that follows
+ * it if there is one.  Errors: no-transition, locked, and those of machine.
+ */
+struct err *apply_cancel(struct process *process, const struct apply_options *options,
+			 struct apply_result *result) __attribute__((warn_unused_result));
+struct err *apply_force(struct process *process, const struct apply_options *options,
+			struct apply_result *result) __attribute__((warn_unused_result));
 
 #endif

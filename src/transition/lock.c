@@ -4,24 +4,44 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "mem.h"
+
+enum { ANSWER_S = 20 };
+
+/* The first byte of its name stays 0: abstract. */
+static socklen_t address_of(const struct process *process, struct sockaddr_un *addr)
+{
+	int len;
+
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	len = snprintf(addr->sun_path + 1, sizeof(addr->sun_path) - 1,
+		       "stitch/%d/%" PRIu64, (int)process->pid, process->start_time);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+}
+
+static struct err *open_socket(int flags, int *fd)
+{
+	*fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
+	return *fd < 0 ? err_sys(errno, "socket") : NULL;
+}
+
 struct err *lock_take(const struct process *process, struct lock *lock)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	/* The first byte stays 0: an abstract name. */
-	int len = snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1,
-			   "stitch/%d/%" PRIu64, (int)process->pid, process->start_time);
+	struct sockaddr_un addr;
+	socklen_t size = address_of(process, &addr);
+	struct err *err = open_socket(SOCK_NONBLOCK, &lock->fd);
 
-	lock->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (lock->fd < 0)
-		return err_sys(errno, "socket");
-	if (!bind(lock->fd, (struct sockaddr *)&addr,
-		  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)))
-		return NULL;
+	if (err)
+		return err;
+	if (!bind(lock->fd, (struct sockaddr *)&addr, size))
+		return listen(lock->fd, 8) ? err_sys(errno, "listen") : NULL;
 	if (errno == EADDRINUSE)
 		return err_new(ERR_NOT_NOW, "locked", "another stitch is at work on "
 			       "process %d", process->pid);
@@ -33,4 +53,73 @@ void lock_release(struct lock *lock)
 	if (lock->fd >= 0)
 		close(lock->fd);
 	lock->fd = -1;
+}
+
+/* An abstract name has no owner and no mode: who asks is looked at instead. */
+static bool may_ask(int fd)
+{
+	struct ucred cred;
+	socklen_t size = sizeof(cred);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) &&
+	       (cred.uid == 0 || cred.uid == geteuid());
+}
+
+/* Neither side waits long for the other. */
+static void set_patience(int fd, long seconds)
+{
+	struct timeval limit = { seconds, 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+bool lock_question(const struct lock *lock, char question[64], int *fd)
+{
+	ssize_t got;
+
+	*fd = accept4(lock->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (*fd < 0)
+		return false;
+	set_patience(*fd, 1);
+	got = may_ask(*fd) ? recv(*fd, question, 63, 0) : -1;
+	if (got <= 0) {
+		close(*fd);
+		return false;
+	}
+	question[got] = 0;
+	return true;
+}
+
+void lock_answer(int fd, const char *answer)
+{
+	/* Who does not listen any more gets none. */
+	if (send(fd, answer, strnlen(answer, LOCK_TEXT - 1), MSG_NOSIGNAL) < 0)
+		errno = 0;
+	close(fd);
+}
+
+struct err *lock_ask(const struct process *process, const char *question, char **answer)
+{
+	struct sockaddr_un addr;
+	socklen_t size = address_of(process, &addr);
+	AUTO_CLOSE int fd = -1;
+	ssize_t got = -1;
+	struct err *err = open_socket(0, &fd);
+
+	*answer = NULL;
+	if (err)
+		return err;
+	if (connect(fd, (struct sockaddr *)&addr, size))
+		return NULL;
+	set_patience(fd, ANSWER_S);
+	*answer = mem_alloc(LOCK_TEXT);
+	if (send(fd, question, strlen(question), MSG_NOSIGNAL) > 0)
+		got = recv(fd, *answer, LOCK_TEXT - 1, 0);
+	if (got > 0)
+		return NULL;
+	free(*answer);
+	*answer = NULL;
+	return err_new(ERR_NOT_NOW, "locked", "the stitch at work on process %d does not "
+		       "answer", process->pid);
 }

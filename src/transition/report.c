@@ -8,7 +8,18 @@
 
 bool report_is_interrupted(const struct record_patch *patch)
 {
-	return patch->state != PATCH_APPLIED && patch->state != PATCH_RETAINED;
+	return (patch->state != PATCH_APPLIED && patch->state != PATCH_RETAINED) ||
+	       patch->dispatch;
+}
+
+/* A jump to the gate counts as what the gate's slot says. */
+static const char *gate_of(const struct process *process, const struct record_func *func)
+{
+	uint64_t target = 0;
+
+	err_free(process_read_word(process, func->slot, &target));
+	return target == func->new_addr ? "new" : target == func->displaced ? "old" :
+	       "by thread";
 }
 
 const char *report_entry(const struct process *process, const struct record *record,
@@ -26,7 +37,7 @@ const char *report_entry(const struct process *process, const struct record *rec
 	switch (look) {
 	case ENTRY_NEW: return "new";
 	case ENTRY_OLD: return "old";
-	case ENTRY_ISLAND: return "between";
+	case ENTRY_GATE: return gate_of(process, func);
 	default: return "unexpected";
 	}
 }
@@ -36,6 +47,9 @@ bool report_is_good(const struct record_patch *patch, const char *entry)
 {
 	if (patch->state == PATCH_APPLIED)
 		return !strcmp(entry, "new") || !strcmp(entry, "covered");
+	/* While a transition runs, each thread has its own version. */
+	if (patch->state == PATCH_ENABLING || patch->state == PATCH_DISABLING)
+		return strcmp(entry, "unexpected") != 0;
 	return patch->state == PATCH_RETAINED;
 }
 

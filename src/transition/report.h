@@ -10,8 +10,8 @@
 #include "process.h"
 #include "record.h"
 
-/* What stands at a function's entry: new, old, between (an island), covered (a
- * newer patch has it), unexpected. */
+/* What stands at a function's entry: new, old, by thread (its dispatcher decides), covered
+ * (a newer patch has it), unexpected. */
 const char *report_entry(const struct process *process, const struct record *record,
 			 const struct record_patch *patch, const struct record_func *func);
 /* Is that what the patch's state says? */

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "dispatch.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "event.h"
+#include "mem.h"
+
+enum {
+	PAGE = 4096,
+	MIN_BITS = 8,
+	MAX_BITS = 20,
+	ENTRY = 16,
+	/* What stands in for a thread that is gone: no thread pointer is 1. */
+	KEY_GONE = 2,
+	DISTANCE = 256 << 20,
+};
+
+static uint64_t pages(uint64_t size)
+{
+	return (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+}
+
+static size_t nr_entries(const struct dispatch *d)
+{
+	return (size_t)1 << d->bits;
+}
+
+void dispatch_lay_out(struct dispatch *d, const struct process *process,
+		      uint64_t start, size_t nr_funcs, unsigned bits)
+{
+	const struct arch *arch = process->arch;
+	uint64_t stubs = (arch->dispatch_size + 15) & ~UINT64_C(15);
+
+	*d = (struct dispatch){ .process = process, .bits = bits, .nr_funcs = nr_funcs };
+	d->code = (struct range){ start, pages(stubs + nr_funcs * arch->dispatch_stub_size) };
+	d->initial = start + d->code.size;
+	d->pairs = d->initial + ENTRY;
+	d->table = (d->pairs + ENTRY * nr_funcs + 63) & ~UINT64_C(63);
+	d->data = (struct range){ d->initial, pages(d->table + (ENTRY << bits) - d->initial) };
+	d->range = (struct range){ start, d->code.size + d->data.size };
+}
+
+struct err *dispatch_plan(struct dispatch *d, const struct process *process,
+			  size_t nr_funcs, size_t nr_threads)
+{
+	const struct object *program = process_program(process);
+	unsigned bits = MIN_BITS;
+	uint64_t at;
+
+	/* Never more than a quarter full: new threads come while it is in use. */
+	while (bits < MAX_BITS && nr_threads > ((size_t)1 << bits) / 4)
+		bits++;
+	dispatch_lay_out(d, process, 0, nr_funcs, bits);
+	/* Far enough from the program that the arena, which has to be near, has its room. */
+	at = maps_find_room(&process->maps, program->start, program->end,
+			    d->range.size + DISTANCE, UINT64_C(1) << 40);
+	if (!at)
+		return err_new(ERR_UNSUPPORTED, "no-room", "process %d has no %" PRIu64
+			       " free bytes for a dispatcher", process->pid, d->range.size);
+	dispatch_lay_out(d, process, at, nr_funcs, bits);
+	return NULL;
+}
+
+uint64_t dispatch_stub(const struct dispatch *d, size_t func)
+{
+	const struct arch *arch = d->process->arch;
+	uint64_t stubs = (arch->dispatch_size + 15) & ~UINT64_C(15);
+
+	return d->code.start + stubs + func * arch->dispatch_stub_size;
+}
+
+static struct err *write_code(const struct dispatch *d)
+{
+	const struct arch *arch = d->process->arch;
+	struct arch_dispatch how = { d->code.start, d->table, d->bits, d->initial };
+	AUTO_FREE uint8_t *code = mem_alloc(d->code.size);
+	bool fits = arch->put_dispatcher(code, &how);
+
+	for (size_t i = 0; i < d->nr_funcs; i++) {
+		uint64_t at = dispatch_stub(d, i);
+
+		fits &= arch->put_dispatch_stub(code + (at - d->code.start), at,
+						d->pairs + ENTRY * i, &how);
+	}
+	if (!fits)
+		return err_new(ERR_UNSUPPORTED, "no-room", "too many functions");
+	return process_write(d->process, d->code.start, code, d->code.size);
+}
+
+struct err *dispatch_fill(struct dispatch *d, const uint64_t *pairs,
+			  enum thread_patch_state initial)
+{
+	AUTO_FREE uint8_t *bytes = mem_alloc(ENTRY * d->nr_funcs);
+	struct err *err = event_step("dispatch-write");
+
+	for (size_t i = 0; i < 2 * d->nr_funcs; i++)
+		bytes_put(bytes + 8 * i, 8, pairs[i], d->process->arch->big_endian);
+	d->entries = mem_alloc(nr_entries(d) * sizeof(*d->entries));
+	if (err || (err = write_code(d)) ||
+	    (err = process_write(d->process, d->pairs, bytes, ENTRY * d->nr_funcs)))
+		return err;
+	return dispatch_set_initial(d, initial);
+}
+
+struct err *dispatch_read(struct dispatch *d)
+{
+	bool be = d->process->arch->big_endian;
+	AUTO_FREE uint8_t *bytes = mem_alloc(ENTRY << d->bits);
+	uint8_t initial = 0;
+	struct err *err;
+
+	if ((err = process_read(d->process, d->initial, &initial, 1)) ||
+	    (err = process_read(d->process, d->table, bytes, ENTRY << d->bits)))
+		return err;
+	d->initial_state = initial;
+	free(d->entries);
+	d->entries = mem_alloc(nr_entries(d) * sizeof(*d->entries));
+	d->nr_used = 0;
+	for (size_t i = 0; i < nr_entries(d); i++) {
+		d->entries[i].key = bytes_get(bytes + ENTRY * i, 8, be);
+		d->entries[i].state = bytes_get(bytes + ENTRY * i + 8, 8, be);
+		d->nr_used += d->entries[i].key != 0;
+	}
+	return NULL;
+}
+
+void dispatch_done(struct dispatch *d)
+{
+	free(d->entries);
+	*d = (struct dispatch){ 0 };
+}
+
+/* The entry with a key, or the free one where the search for it ends. */
+static size_t find(const struct dispatch *d, uint64_t key)
+{
+	size_t at = d->process->arch->dispatch_hash(key, d->bits);
+
+	while (d->entries[at].key && d->entries[at].key != key)
+		at = (at + 1) & (nr_entries(d) - 1);
+	return at;
+}
+
+enum thread_patch_state dispatch_get(const struct dispatch *d, uint64_t tp)
+{
+	const struct dispatch_entry *entry = &d->entries[find(d, tp + 1)];
+
+	return (enum thread_patch_state)(entry->key ? entry->state : d->initial_state);
+}
+
+/* A number's byte that holds its low bits is the one that the dispatcher reads. */
+static struct err *write_state(const struct dispatch *d, uint64_t addr, uint64_t state)
+{
+	uint8_t byte = (uint8_t)state;
+
+	return process_write(d->process, addr, &byte, 1);
+}
+
+/* The first place of a gone thread on the way to at, which would do as well. */
+static size_t find_place(const struct dispatch *d, uint64_t key, size_t at)
+{
+	size_t i = d->process->arch->dispatch_hash(key, d->bits);
+
+	for (; i != at; i = (i + 1) & (nr_entries(d) - 1))
+		if (d->entries[i].key == KEY_GONE)
+			return i;
+	return at;
+}
+
+static struct err *add_entry(struct dispatch *d, size_t at, uint64_t key, uint64_t state)
+{
+	uint64_t addr = d->table + ENTRY * at;
+	uint8_t word[8];
+	struct err *err;
+
+	at = find_place(d, key, at);
+	addr = d->table + ENTRY * at;
+	if (!d->entries[at].key && d->nr_used >= nr_entries(d) / 4 * 3)
+		return err_new(ERR_NOT_NOW, "table-full", "process %d makes threads faster "
+			       "than they can be followed", d->process->pid);
+	/* The state is there before the key: until then the thread has the initial one. */
+	bytes_put(word, 8, key, d->process->arch->big_endian);
+	if ((err = write_state(d, addr + 8, state)) ||
+	    (err = process_write(d->process, addr, word, 8)))
+		return err;
+	d->nr_used += !d->entries[at].key;
+	d->entries[at] = (struct dispatch_entry){ key, state };
+	return NULL;
+}
+
+struct err *dispatch_set(struct dispatch *d, uint64_t tp, enum thread_patch_state state)
+{
+	size_t at = find(d, tp + 1);
+	struct err *err;
+
+	if (!d->entries[at].key) {
+		if (state == d->initial_state)
+			return NULL;
+		return add_entry(d, at, tp + 1, state);
+	}
+	if (d->entries[at].state == state)
+		return NULL;
+	err = write_state(d, d->table + ENTRY * at + 8, state);
+	if (!err)
+		d->entries[at].state = state;
+	return err;
+}
+
+void dispatch_forget(struct dispatch *d, uint64_t tp)
+{
+	size_t at = find(d, tp + 1);
+	uint8_t word[8];
+
+	if (!d->entries[at].key)
+		return;
+	bytes_put(word, 8, KEY_GONE, d->process->arch->big_endian);
+	err_free(process_write(d->process, d->table + ENTRY * at, word, 8));
+	d->entries[at].key = KEY_GONE;
+}
+
+struct err *dispatch_set_initial(struct dispatch *d, enum thread_patch_state state)
+{
+	struct err *err = write_state(d, d->initial, state);
+
+	if (!err)
+		d->initial_state = state;
+	return err;
+}
+
+size_t dispatch_count(const struct dispatch *d, enum thread_patch_state state)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < nr_entries(d); i++)
+		nr += d->entries[i].key > KEY_GONE && d->entries[i].state == state;
+	return nr;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Stacks that no thread is on: of coroutines, and what longjmp would go back to.
+ *
+ * Nothing lists them.  Where a process has code that switches stacks, its writable memory
+ * is searched for return addresses into given code, also as the C library mangles them in
+ * a jmp_buf (PTR_MANGLE).  A find may be a dead one, left by a call that returned long ago:
+ * it counts, for nobody can tell.
+ */
+#ifndef STITCH_TARGET_SUSPENDED_H
+#define STITCH_TARGET_SUSPENDED_H
+
+#include "process.h"
+#include "record.h"
+
+/* Does some object of the process switch stacks? *by is its name then. */
+bool suspended_are_possible(const struct process *process, const char **by);
+
+struct suspended_search {
+	const struct process *process;
+	/* Is it in code that is looked for? Called for each word within [low, high). */
+	const char *(*wanted)(void *arg, uint64_t addr);
+	void *arg;
+	uint64_t low, high;
+	/* Of the threads, which stand: their own stacks are walked by others. */
+	const struct live_stack { uint64_t sp, tp; } *live;
+	size_t nr_live;
+	/* the find */
+	uint64_t at, addr;
+	const char *what;
+};
+
+/* True if there is one. */
+bool suspended_find(struct suspended_search *search);
+
+#endif

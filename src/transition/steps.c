@@ -1,0 +1,759 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The states of a patch, each entered by writing it into the record; see the table in
+ * apply.h.  The names of steps are those of tests/model/transition.pml.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+#include "job.h"
+#include "mem.h"
+#include "redirect.h"
+#include "suspended.h"
+
+/* How long a command waits for suspended stacks before it leaves memory for the next one. */
+enum { SUSPENDED_MS = 1000 };
+
+struct err *job_set_state(struct job *job, enum patch_state state)
+{
+	struct err *err = event_step("record-write");
+
+	job->patch->state = state;
+	if (!err)
+		err = record_write(job->process, &job->record);
+	if (!err)
+		event("recorded patch=%s state=%s", job->patch->name,
+		      patch_state_name(state));
+	return err;
+}
+
+static const struct record_func *below_of(const struct job *job,
+					  const struct record_func *func)
+{
+	return record_top(&job->record, func->site, job->patch);
+}
+
+/* A newer patch has the function: its entry and slot are that one's business. */
+static bool is_covered(const struct job *job, const struct record_func *func)
+{
+	const struct record_func *top = NULL;
+	bool above = false;
+
+	for (size_t i = 0; i < job->record.nr_patches; i++) {
+		const struct record_patch *patch = job->record.patches[i];
+
+		for (size_t j = 0; above && j < patch->nr_funcs; j++)
+			if (patch->state == PATCH_APPLIED &&
+			    patch->funcs[j].site == func->site)
+				top = &patch->funcs[j];
+		above |= patch == job->patch;
+	}
+	return top != NULL;
+}
+
+/* ---- what is taken out of use ---------------------------------------------- */
+
+static void forbid_parts(struct check *check, const struct range *parts, size_t nr,
+			 const char *name)
+{
+	for (size_t i = 0; i < nr; i++)
+		check_forbid(check, parts[i], name);
+}
+
+/* The version below: the one that patched threads will not run any more. */
+static void forbid_below(struct check *check, const struct record_func *func,
+			 const struct record_func *below)
+{
+	if (below)
+		forbid_parts(check, below->new_parts, below->nr_new_parts, func->name);
+	else
+		forbid_parts(check, func->old_parts, func->nr_old_parts, func->name);
+}
+
+/* Of a patch's own: its functions by name, then whatever else it has. */
+static void forbid_patch(struct check *check, const struct record_patch *patch)
+{
+	struct range code = { patch->code.start, patch->islands.start - patch->code.start };
+
+	for (size_t i = 0; i < patch->nr_funcs; i++)
+		forbid_parts(check, patch->funcs[i].new_parts, patch->funcs[i].nr_new_parts,
+			     patch->funcs[i].name);
+	check_forbid(check, code, "the patch's code");
+}
+
+static void forbid_for(struct job *job, enum thread_patch_state target)
+{
+	struct check *check = &job->machine.check;
+
+	check_forget(check);
+	if (target == STATE_UNPATCHED) {
+		forbid_patch(check, job->patch);
+		return;
+	}
+	for (size_t i = 0; i < job->patch->nr_funcs; i++)
+		if (!is_covered(job, &job->patch->funcs[i]))
+			forbid_below(check, &job->patch->funcs[i],
+				     below_of(job, &job->patch->funcs[i]));
+}
+
+/* ---- the machine ------------------------------------------------------------ */
+
+static struct err *begin_machine(struct job *job, struct dispatch *dispatch)
+{
+	struct err *err;
+
+	if (job->machine.process)
+		return NULL;
+	err = machine_begin(&job->machine, job->process, &job->record, dispatch);
+	job->machine.lock = &job->lock;
+	job->machine.wait = job->options->wait;
+	job->machine.wait_arg = job->options->wait_arg;
+	return err;
+}
+
+void steps_let_go(struct job *job)
+{
+	struct machine_stats *all = &job->result->stats;
+	const struct machine_stats *one = &job->machine.stats;
+
+	if (!job->machine.process)
+		return;
+	if (one->worst_pause_ns > all->worst_pause_ns)
+		all->worst_pause_ns = one->worst_pause_ns;
+	if (one->threads)
+		all->threads = one->threads;
+	all->total_pause_ns += one->total_pause_ns;
+	all->stops += one->stops;
+	all->passes += one->passes;
+	all->fixed_eintr += one->fixed_eintr;
+	all->stragglers += one->stragglers;
+	machine_end(&job->machine);
+}
+
+/* ---- the dispatcher --------------------------------------------------------- */
+
+static struct err *fill_dispatch(struct job *job, enum thread_patch_state initial)
+{
+	struct record_patch *patch = job->patch;
+	AUTO_FREE uint64_t *pairs = mem_alloc(16 * patch->nr_funcs);
+
+	for (size_t i = 0; i < patch->nr_funcs; i++) {
+		const struct record_func *func = &patch->funcs[i];
+
+		pairs[2 * i] = redirect_below(func, below_of(job, func));
+		pairs[2 * i + 1] = func->new_addr;
+	}
+	dispatch_done(&job->dispatch);
+	dispatch_lay_out(&job->dispatch, job->process, patch->dispatch, patch->nr_funcs,
+			 patch->dispatch_bits);
+	return dispatch_fill(&job->dispatch, pairs, initial);
+}
+
+static struct err *take_up_dispatch(struct job *job)
+{
+	dispatch_done(&job->dispatch);
+	dispatch_lay_out(&job->dispatch, job->process, job->patch->dispatch,
+			 job->patch->nr_funcs, job->patch->dispatch_bits);
+	return dispatch_read(&job->dispatch);
+}
+
+/* A new one, for a patch that is applied: recorded, mapped, filled. */
+static struct err *new_dispatch(struct job *job, enum thread_patch_state initial)
+{
+	long threads = process_status_number(job->process->pid, "Threads");
+	struct err *err = process_refresh(job->process);
+
+	if (!err)
+		err = dispatch_plan(&job->dispatch, job->process, job->patch->nr_funcs,
+				    threads > 0 ? (size_t)threads : 1);
+	if (err)
+		return err;
+	job->patch->dispatch = job->dispatch.range.start;
+	job->patch->dispatch_bits = job->dispatch.bits;
+	if ((err = record_write(job->process, &job->record)) ||
+	    (err = memory_map_dispatch(job)))
+		return err;
+	return fill_dispatch(job, initial);
+}
+
+/* What a hold changes. */
+struct held_change {
+	const struct process *process;
+	const struct record_func *func;
+	struct err *(*change)(const struct process *process, const struct record_func *func);
+};
+
+static struct err *change_held(void *arg)
+{
+	struct held_change *held = arg;
+
+	return held->change(held->process, held->func);
+}
+
+/* No thread may be behind the first byte of what changes. */
+static struct err *hold_and_change(struct job *job, const struct record_func *func,
+				   struct err *(*change)(const struct process *process,
+							 const struct record_func *func))
+{
+	struct held_change held = { job->process, func, change };
+
+	check_forget(&job->machine.check);
+	check_forbid(&job->machine.check, (struct range){ func->site + 1,
+		     job->process->arch->jump_size - 1 }, func->name);
+	job->result->held++;
+	event("holding function=%s", func->name);
+	return machine_hold(&job->machine, job->options->timeout_ms, change_held, &held);
+}
+
+static struct err *lead_to_gate(struct job *job, const struct record_func *func)
+{
+	enum redirect_entry look;
+	struct err *err = redirect_look(job->process, func, &look);
+
+	if (!err && func->held && look == ENTRY_OLD)
+		return hold_and_change(job, func, redirect_to_gate_held);
+	return err ? err : redirect_to_gate(job->process, func);
+}
+
+static struct err *lead_to_below(struct job *job, const struct record_func *func,
+				 const struct record_func *below)
+{
+	enum redirect_entry look;
+	struct err *err = redirect_look(job->process, func, &look);
+
+	if (!err && func->held && !below && look != ENTRY_OLD)
+		return hold_and_change(job, func, redirect_to_old_held);
+	return err ? err : redirect_to_below(job->process, func, below);
+}
+
+/* Step "arm": every entry leads to the dispatcher; no thread sees a difference. */
+static struct err *arm(struct job *job)
+{
+	struct record_patch *patch = job->patch;
+	struct err *err;
+
+	for (size_t i = 0; i < patch->nr_funcs; i++) {
+		const struct record_func *func = &patch->funcs[i];
+
+		if (is_covered(job, func))
+			continue;
+		if ((err = event_step("arm-slot")) ||
+		    (err = redirect_set_slot(job->process, func,
+					     dispatch_stub(&job->dispatch, i))) ||
+		    (err = event_step("arm-entry")) ||
+		    (err = lead_to_gate(job, func)))
+			return err;
+	}
+	event("armed patch=%s functions=%zu", patch->name, patch->nr_funcs);
+	return event_step("armed");
+}
+
+/*
+ * Step "return": when no thread can be in the dispatcher any more its memory goes back.
+ * Where that cannot be seen in time it stays until the next command.
+ */
+static struct err *return_dispatch(struct job *job)
+{
+	struct err *err = begin_machine(job, NULL);
+
+	if (!err) {
+		job->machine.dispatch = NULL;
+		check_forget(&job->machine.check);
+		err = machine_see_outside(&job->machine, job->options->timeout_ms);
+	}
+	steps_let_go(job);
+	if (err && err->kind == ERR_NOT_NOW) {
+		event("kept dispatcher patch=%s reason=%s", job->patch->name, err->reason);
+		err_free(err);
+		return NULL;
+	}
+	return err ? err : memory_unmap_dispatch(job);
+}
+
+/* ---- libgcc's list ------------------------------------------------------------ */
+
+static void forbid_libgcc(struct job *job)
+{
+	const struct object *libgcc = job->eh.libgcc;
+
+	check_forget(&job->machine.check);
+	if (libgcc)
+		check_forbid(&job->machine.check,
+			     (struct range){ libgcc->start, libgcc->end - libgcc->start },
+			     "libgcc");
+}
+
+static struct err *add_eh(void *arg)
+{
+	struct job *job = arg;
+
+	return ehreg_add(&job->eh);
+}
+
+/* No thread is in the way: the list is not used by anybody, or it is in it already. */
+static struct err *add_eh_now(struct job *job)
+{
+	struct ehreg now = job->eh;
+
+	now.wanted = true;
+	return ehreg_add(&now);
+}
+
+static struct err *tell_unwinder(struct job *job)
+{
+	struct err *err = event_step("arm-eh");
+
+	if (err || !job->patch->eh_object)
+		return err;
+	if (!job->eh.wanted) {
+		/* A tool before this one may have done it, or not. */
+		if ((err = ehreg_find(&job->eh, job->process)))
+			return err;
+		job->eh.object = job->patch->eh_object;
+		job->eh.wanted = job->eh.libgcc != NULL;
+	}
+	if (!job->eh.wanted)
+		return NULL;
+	if (ehreg_is_in(&job->eh) || ehreg_is_unused(&job->eh)) {
+		job->eh.wanted = false;
+		return add_eh_now(job);
+	}
+	forbid_libgcc(job);
+	err = machine_hold(&job->machine, job->options->timeout_ms, add_eh, job);
+	job->eh.wanted = false;
+	return err;
+}
+
+static struct err *remove_eh(void *arg)
+{
+	struct job *job = arg;
+	bool gone = false;
+	struct err *err = ehreg_remove(&job->eh, job->patch->eh_object, &gone);
+
+	if (!err && gone)
+		job->patch->eh_object = 0;
+	return err;
+}
+
+/* What cannot be taken out of the list stays, and the patch's memory with it. */
+static struct err *untell_unwinder(struct job *job)
+{
+	struct err *err = event_step("disarm-eh");
+
+	if (err || !job->patch->eh_object)
+		return err;
+	if ((err = ehreg_find(&job->eh, job->process)))
+		return err;
+	if (!job->eh.libgcc)
+		return NULL;
+	forbid_libgcc(job);
+	return machine_hold(&job->machine, job->options->timeout_ms, remove_eh, job);
+}
+
+/* ---- enabling ------------------------------------------------------------------ */
+
+/* The original again, for good: what led to an older patch's version is not needed. */
+static struct err *settle_nop(struct job *job, const struct record_func *func)
+{
+	struct err *err = redirect_set_slot(job->process, func, func->displaced);
+
+	return err ? err : lead_to_below(job, func, NULL);
+}
+
+/* Everybody is patched: entries lead straight to the new functions. */
+static struct err *settle_entries(struct job *job)
+{
+	struct record_patch *patch = job->patch;
+	struct err *err;
+
+	for (size_t i = 0; i < patch->nr_funcs; i++) {
+		const struct record_func *func = &patch->funcs[i];
+
+		if (is_covered(job, func))
+			continue;
+		if (func->nop) {
+			if ((err = event_step("settle-nop")) || (err = settle_nop(job, func)))
+				return err;
+			continue;
+		}
+		if ((err = event_step("settle-slot")) ||
+		    (err = redirect_set_slot(job->process, func, func->new_addr)) ||
+		    (err = event_step("settle-entry")))
+			return err;
+		/* Forced threads may still be among the bytes behind the first instruction. */
+		err = patch->forced ? redirect_to_gate(job->process, func) :
+				      redirect_to_new(job->process, func);
+		if (err)
+			return err;
+	}
+	event("settled patch=%s", patch->name);
+	return NULL;
+}
+
+/*
+ * What is older goes: nobody runs it, nothing will lead to it.  In the record it goes with
+ * the same store that makes the new one applied.
+ */
+static struct err *supersede(struct job *job)
+{
+	AUTO_FREE enum patch_state *were = mem_alloc(job->record.nr_patches * sizeof(*were));
+	struct record_patch *older;
+	struct err *err;
+	size_t nr = 0;
+
+	for (; (older = job->record.patches[nr]) != job->patch; nr++) {
+		were[nr] = older->state;
+		if (job->patch->replace && older->state == PATCH_APPLIED) {
+			older->state = PATCH_RESTORING;
+			event("superseded patch=%s by=%s", older->name, job->patch->name);
+		}
+	}
+	if ((err = job_set_state(job, PATCH_APPLIED)))
+		for (size_t i = 0; i < nr; i++)
+			job->record.patches[i]->state = were[i];
+	return err;
+}
+
+/* The nops have done their work: the entries are the original's. */
+static struct err *drop_nops(struct job *job)
+{
+	struct record_patch *patch = job->patch;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < patch->nr_funcs; i++)
+		if (patch->funcs[i].nop)
+			record_func_done(&patch->funcs[i]);
+		else
+			patch->funcs[kept++] = patch->funcs[i];
+	if (kept == patch->nr_funcs)
+		return NULL;
+	patch->nr_funcs = kept;
+	return record_write(job->process, &job->record);
+}
+
+static struct err *finish_disabling(struct job *job);
+
+/* Those that were superseded, oldest first. */
+static struct err *drop_superseded(struct job *job)
+{
+	struct record_patch *newest = job->patch;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < job->record.nr_patches && !err;) {
+		size_t nr = job->record.nr_patches;
+
+		job->patch = job->record.patches[i];
+		if (job->patch != newest && job->patch->state == PATCH_RESTORING)
+			err = finish_disabling(job);
+		steps_let_go(job);
+		i += job->record.nr_patches == nr;
+	}
+	job->patch = newest;
+	return err;
+}
+
+static struct err *finish_enabling(struct job *job)
+{
+	struct err *err;
+
+	if ((err = event_step("settle")) ||
+	    (err = dispatch_set_initial(&job->dispatch, STATE_PATCHED)))
+		return err;
+	if ((err = supersede(job)) || (err = settle_entries(job)) ||
+	    (err = return_dispatch(job)) || job->patch->dispatch || !job->patch->replace)
+		return err;
+	if ((err = drop_nops(job)))
+		return err;
+	return drop_superseded(job);
+}
+
+static bool was_asked_to(const struct err *err, const char *what)
+{
+	return err && err->kind == ERR_NOT_NOW && !strcmp(err->reason, what);
+}
+
+/* Everybody to the target; forced where that is asked for, which the record keeps. */
+static struct err *switch_all(struct job *job, enum thread_patch_state target,
+			      unsigned timeout_ms)
+{
+	const char *by;
+	struct err *err;
+
+	forbid_for(job, target);
+	job->machine.check.passing = job->patch;
+	job->machine.check.dispatch = &job->dispatch;
+	event("switching patch=%s to=%s", job->patch->name,
+	      target == STATE_PATCHED ? "patched" : "unpatched");
+	if (suspended_are_possible(job->process, &by)) {
+		event("switches stacks object=%s", by);
+		err = machine_switch_held(&job->machine, target, timeout_ms);
+	} else {
+		err = machine_switch(&job->machine, target, timeout_ms);
+	}
+	job->machine.check.passing = NULL;
+	if (!was_asked_to(err, "forced"))
+		return err;
+	err_free(err);
+	job->patch->forced = true;
+	if ((err = record_write(job->process, &job->record)))
+		return err;
+	return machine_force(&job->machine, target);
+}
+
+/* Started is not finished: with no_wait the rest is left to a later command. */
+static bool is_left(struct job *job, const struct err *err)
+{
+	if (!job->options->no_wait || !err || err->kind != ERR_NOT_NOW ||
+	    was_asked_to(err, "cancelled"))
+		return false;
+	job->result->pending = true;
+	return true;
+}
+
+static struct err *go_on_enabling(struct job *job)
+{
+	unsigned timeout_ms = job->options->no_wait ? 0 : job->options->timeout_ms;
+	struct err *err;
+
+	if ((err = begin_machine(job, &job->dispatch)) || (err = tell_unwinder(job)) ||
+	    (err = arm(job)))
+		return err;
+	err = switch_all(job, STATE_PATCHED, timeout_ms);
+	if (is_left(job, err)) {
+		err_free(err);
+		steps_let_go(job);
+		return NULL;
+	}
+	if (err)
+		return err;
+	event("switched patch=%s functions=%zu", job->patch->name, job->patch->nr_funcs);
+	return finish_enabling(job);
+}
+
+struct err *steps_enable(struct job *job)
+{
+	struct err *err = fill_dispatch(job, STATE_UNPATCHED);
+
+	if (err)
+		return err;
+	/* Who cannot have the threads leaves the process as it was. */
+	job->patch->state = PATCH_ENABLING;
+	if ((err = begin_machine(job, &job->dispatch))) {
+		job->patch->state = PATCH_LOADING;
+		return err;
+	}
+	if ((err = job_set_state(job, PATCH_ENABLING)))
+		return err;
+	return go_on_enabling(job);
+}
+
+/* ---- disabling ----------------------------------------------------------------- */
+
+static bool is_old(const struct job *job, const struct record_func *func)
+{
+	enum redirect_entry look = ENTRY_OTHER;
+	struct err *err = redirect_look(job->process, func, &look);
+
+	err_free(err);
+	return look == ENTRY_OLD;
+}
+
+/* Everybody is unpatched: entries lead to what is below. */
+static struct err *restore_entries(struct job *job)
+{
+	struct record_patch *patch = job->patch;
+	struct err *err;
+
+	for (size_t i = 0; i < patch->nr_funcs; i++) {
+		const struct record_func *func = &patch->funcs[i];
+		const struct record_func *below = below_of(job, func);
+
+		/* Older patches that are going find their entries led elsewhere already. */
+		if (is_covered(job, func) || (patch->state == PATCH_RESTORING && !below &&
+					      is_old(job, func)))
+			continue;
+		if ((err = event_step("restore-slot")) ||
+		    (err = redirect_set_slot(job->process, func,
+					     redirect_below(func, below))) ||
+		    (err = event_step("restore-entry")) ||
+		    (err = lead_to_below(job, func, below)))
+			return err;
+	}
+	event("restored patch=%s", patch->name);
+	return NULL;
+}
+
+/* Pointers to new functions, libgcc's list, or forced threads may lead there for ever. */
+static bool must_stay(const struct record_patch *patch)
+{
+	return patch->keep_memory || patch->eh_object || patch->forced;
+}
+
+/* Nothing leads to the patch: when nobody is in it any more it goes. */
+static struct err *finish_disabling(struct job *job)
+{
+	const char *by;
+	struct err *err;
+
+	if ((err = begin_machine(job, NULL)) || (err = restore_entries(job)))
+		return err;
+	job->machine.dispatch = NULL;
+	check_forget(&job->machine.check);
+	if (!job->patch->forced)
+		forbid_patch(&job->machine.check, job->patch);
+	check_forbid(&job->machine.check, job->patch->islands, "the patch's stubs");
+	err = machine_see_outside(&job->machine, job->options->timeout_ms);
+	if (!err && suspended_are_possible(job->process, &by))
+		err = machine_see_suspended(&job->machine, SUSPENDED_MS);
+	if (!err)
+		err = untell_unwinder(job);
+	if (err && err->kind == ERR_NOT_NOW) {
+		/* It is out of use for everybody; a later command returns its memory. */
+		event("kept patch=%s reason=%s", job->patch->name, err->reason);
+		err_free(err);
+		job->result->retained = true;
+		return NULL;
+	}
+	if (err)
+		return err;
+	steps_let_go(job);
+	if (must_stay(job->patch)) {
+		job->result->retained = true;
+		if ((err = memory_unmap_dispatch(job)))
+			return err;
+		return job_set_state(job, PATCH_RETAINED);
+	}
+	return memory_drop(job);
+}
+
+static struct err *go_on_disabling(struct job *job)
+{
+	unsigned timeout_ms = job->options->no_wait ? 0 : job->options->timeout_ms;
+	struct err *err;
+
+	if ((err = begin_machine(job, &job->dispatch)) || (err = arm(job)))
+		return err;
+	err = switch_all(job, STATE_UNPATCHED, timeout_ms);
+	if (is_left(job, err)) {
+		err_free(err);
+		steps_let_go(job);
+		return NULL;
+	}
+	if (err)
+		return err;
+	event("switched back patch=%s functions=%zu", job->patch->name,
+	      job->patch->nr_funcs);
+	if ((err = event_step("restore")) ||
+	    (err = dispatch_set_initial(&job->dispatch, STATE_UNPATCHED)) ||
+	    (err = job_set_state(job, PATCH_RESTORING)))
+		return err;
+	return finish_disabling(job);
+}
+
+/* Goes on with what the end of enabling left. */
+static struct err *resume_applied(struct job *job)
+{
+	struct err *err;
+
+	if ((err = begin_machine(job, NULL)) || (err = settle_entries(job)) ||
+	    (err = return_dispatch(job)) || job->patch->dispatch)
+		return err;
+	return drop_nops(job);
+}
+
+/* From applied: a dispatcher first, which leads everybody to the new functions. */
+static struct err *begin_disabling(struct job *job)
+{
+	struct err *err = NULL;
+
+	/* The last one first; its entries may not all be settled. */
+	if (job->patch->dispatch)
+		err = resume_applied(job);
+	if (!err && job->patch->dispatch)
+		err = err_new(ERR_NOT_NOW, "unreliable", "process %d: a thread may still be "
+			      "in the dispatcher of the last transition; try again",
+			      job->process->pid);
+	if (err || (err = new_dispatch(job, STATE_PATCHED)))
+		return err;
+	if ((err = begin_machine(job, &job->dispatch))) {
+		steps_let_go(job);
+		err_free(memory_unmap_dispatch(job));
+		return err;
+	}
+	if ((err = job_set_state(job, PATCH_DISABLING)))
+		return err;
+	return go_on_disabling(job);
+}
+
+struct err *steps_turn(struct job *job)
+{
+	struct err *err;
+
+	event("reversing patch=%s", job->patch->name);
+	if (job->patch->state != PATCH_DISABLING)
+		return steps_disable(job);
+	if ((!job->dispatch.entries && (err = take_up_dispatch(job))) ||
+	    (err = job_set_state(job, PATCH_ENABLING)))
+		return err;
+	return go_on_enabling(job);
+}
+
+struct err *steps_disable(struct job *job)
+{
+	struct err *err;
+
+	switch (job->patch->state) {
+	case PATCH_APPLIED:
+		return begin_disabling(job);
+	case PATCH_ENABLING:
+		/* Turned back: the states in the table go on to count. */
+		if (!job->dispatch.entries && (err = take_up_dispatch(job)))
+			return err;
+		if ((err = job_set_state(job, PATCH_DISABLING)))
+			return err;
+		return go_on_disabling(job);
+	case PATCH_DISABLING:
+		if (!job->dispatch.entries && (err = take_up_dispatch(job)))
+			return err;
+		return go_on_disabling(job);
+	case PATCH_RESTORING:
+		return finish_disabling(job);
+	default:
+		return memory_drop(job);
+	}
+}
+
+struct err *steps_resume(struct job *job)
+{
+	struct err *err;
+
+	event("recovering patch=%s state=%s", job->patch->name,
+	      patch_state_name(job->patch->state));
+	switch (job->patch->state) {
+	case PATCH_ENABLING:
+		if ((err = take_up_dispatch(job)))
+			return err;
+		return go_on_enabling(job);
+	case PATCH_APPLIED:
+		return resume_applied(job);
+	default:
+		return steps_disable(job);
+	}
+}
+
+/* ---- only to look ---------------------------------------------------------------- */
+
+struct err *steps_look(struct job *job, const struct record_patch *planned)
+{
+	struct err *err = begin_machine(job, NULL);
+
+	for (size_t i = 0; !err && i < planned->nr_funcs; i++)
+		forbid_below(&job->machine.check, &planned->funcs[i],
+			     record_top(&job->record, planned->funcs[i].site, NULL));
+	if (!err)
+		err = machine_look(&job->machine);
+	steps_let_go(job);
+	return err;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "straggler.h"
+
+#include <fcntl.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+/* Hex masks of /proc/TID/status. */
+static uint64_t status_mask(FILE *f, const char *field)
+{
+	size_t len = strlen(field);
+	char line[512];
+
+	rewind(f);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, len) && line[len] == ':')
+			return strtoull(line + len + 1, NULL, 16);
+	return UINT64_MAX;
+}
+
+/* One whose arrival the program cannot notice. */
+static int choose_signal(pid_t tid)
+{
+	static const int ignored[] = { SIGURG, SIGWINCH };
+	AUTO_FREE char *path = mem_fmt("/proc/%d/status", (int)tid);
+	FILE *f = fopen(path, "re");
+	uint64_t used;
+
+	if (!f)
+		return 0;
+	used = status_mask(f, "SigBlk") | status_mask(f, "SigCgt");
+	fclose(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
+		if (!(used >> (ignored[i] - 1) & 1))
+			return ignored[i];
+	return 0;
+}
+
+static void send_signal(struct straggler *s, pid_t tid)
+{
+	struct f_owner_ex owner = { F_OWNER_TID, tid };
+	int sig = choose_signal(tid);
+
+	if (sig && !fcntl(s->fd, F_SETOWN_EX, &owner) && !fcntl(s->fd, F_SETSIG, sig) &&
+	    !fcntl(s->fd, F_SETFL, O_ASYNC | O_NONBLOCK))
+		s->sig = sig;
+}
+
+void straggler_wait(struct straggler *s, pid_t tid, uint64_t addr)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr), .type = PERF_TYPE_BREAKPOINT,
+		.bp_type = HW_BREAKPOINT_X, .bp_addr = addr, .bp_len = sizeof(long),
+		.sample_period = 1, .wakeup_events = 1,
+		.exclude_kernel = 1, .exclude_hv = 1,
+	};
+
+	if (s->fd >= 0 && s->addr == addr)
+		return;
+	straggler_done(s);
+	if (!addr)
+		return;
+	s->fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	s->addr = addr;
+	if (s->fd >= 0)
+		send_signal(s, tid);
+}
+
+void straggler_done(struct straggler *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	*s = (struct straggler)STRAGGLER_NONE;
+}
+
+bool straggler_is_here(const struct straggler *s, pid_t tid, int sig)
+{
+	siginfo_t info = { 0 };
+
+	/* si_fd tells it from one that somebody sent (fcntl(2), F_SETSIG). */
+	return s->sig && sig == s->sig &&
+	       !syscall(SYS_ptrace, PTRACE_GETSIGINFO, tid, NULL, &info) &&
+	       info.si_code > 0 && info.si_fd == s->fd;
+}

@@ -1,0 +1,64 @@
+// 64 threads in tight loops, a timer of 1 kHz whose handler calls, too, and children.
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "live.h"
+enum { VERSION =
+	1 //-
+	1000 //+
+};
+static atomic_int wrong;
+static atomic_long calls, handled;
+NOINLINE int inner(int x) { return x * VERSION; }
+/* Both have to be of one version: its own, and what it calls. */
+NOINLINE int outer(int x) { return inner(x) - 3 * VERSION; }
+static void look(int value)
+{
+	/* outer(7) of one version is 4 * VERSION. */
+	if (value != 4 && value != 4000)
+		wrong = value;
+	calls++;
+}
+static void *run(void *arg) { for (;;) look(outer(7)); return arg; }
+static void on_timer(int sig) { (void)sig; look(outer(7)); handled++; }
+static void *one(void *arg) { look(outer(7)); return arg; }
+static void *maker(void *arg)
+{
+	pthread_t t;
+	for (;;)
+		if (!pthread_create(&t, NULL, one, NULL))
+			pthread_join(t, NULL);
+	return arg;
+}
+void start(void)
+{
+	struct sigaction sa = { .sa_handler = on_timer, .sa_flags = SA_RESTART };
+	struct itimerval every = { { 0, 1000 }, { 0, 1000 } };
+	int nr = getenv("STORM_THREADS") ? atoi(getenv("STORM_THREADS")) : 64;
+	pthread_attr_t attr;
+	pthread_t t;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	for (int i = 0; i < nr; i++)
+		pthread_create(&t, &attr, run, NULL);
+	for (int i = 0; getenv("STORM_CHURN") && i < 8; i++)
+		pthread_create(&t, &attr, maker, NULL);
+	if (getenv("STORM_TIMER")) {
+		sigaction(SIGALRM, &sa, NULL);
+		setitimer(ITIMER_REAL, &every, NULL);
+	}
+}
+const char *check(int v)
+{
+	long before = calls;
+	EXPECT(v, outer(7), 4, 4000);
+	usleep(20000);
+	if (wrong) {
+		snprintf(live_why, sizeof(live_why), "a call of two versions: %d", wrong);
+		return live_why;
+	}
+	return calls == before ? "nobody calls" : NULL;
+}
