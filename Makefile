@@ -23,6 +23,7 @@ bench: all
 	@test -d build-bench || meson setup build-bench -Dbuildtype=release -Db_ndebug=false >/dev/null
 	@ninja -C build-bench --quiet
 	@bench/run build-bench/src/stitch
+	@bench/latency build-bench/src/stitch .demo
 	@bench/stacks build-bench/tests/bench-unwind
 
 install: all

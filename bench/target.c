@@ -4,7 +4,8 @@
  * and notes the longest time between two of its rounds.
  *
  * usage: target THREADS SLEEP_US (0: spin).  Commands on standard input:
- * reset, gap (longest gap in ns since reset, less the sleep), call (ns a call).
+ * reset, gap (longest gap in ns since reset, less the sleep), call (ns a call), stay (one
+ * more thread, which stays in a function that is patched).
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static unsigned sleep_us;
 static atomic_ullong longest[8192];
@@ -19,6 +21,19 @@ static atomic_ullong longest[8192];
 __attribute__((noipa)) int work(int x)
 {
 	return x * 3 + 1; /* VERSION */
+}
+
+/* Patched, too: who is in it cannot be switched. */
+__attribute__((noipa)) int stay(void)
+{
+	pause();
+	return 1; /* STAY */
+}
+
+static void *stay_there(void *arg)
+{
+	stay();
+	return arg;
 }
 
 static unsigned long long now(void)
@@ -69,6 +84,7 @@ int main(int argc, char **argv)
 {
 	size_t nr = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
 	pthread_attr_t attr;
+	pthread_t one;
 	char line[100];
 
 	sleep_us = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1000;
@@ -85,6 +101,8 @@ int main(int argc, char **argv)
 	while (fgets(line, sizeof(line), stdin)) {
 		unsigned long long worst = 0;
 
+		if (!strncmp(line, "stay", 4) && pthread_create(&one, &attr, stay_there, NULL))
+			return 1;
 		if (!strncmp(line, "reset", 5))
 			memset((void *)longest, 0, sizeof(longest));
 		for (size_t i = 0; i < nr; i++)
