@@ -456,6 +456,30 @@ def test_replace(stitch, folder):
             need(len(after.splitlines()) == before, f'memory is left: {after}')
 
 
+def test_replace_and_stay(stitch, folder):
+    """A replacing patch that cannot leave is enabled again: what came after it stays."""
+    prog, first = make(stitch, folder, 'forks', how=['--replace'])
+    _, above = make(stitch, folder, 'forks', slp='above.slp', edit=lambda t: t.replace(
+        'x + y * 100', 'x + y').replace('x + 1000', 'x + 7000'))
+    with Program([prog]) as p:
+        worker = follow(stitch, 'apply', '-t', '60', p.pid, first)
+        wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
+        time.sleep(0.2)
+        p.ask('go')
+        status, text = end(worker)
+        need(status == 0, text)
+        stitch.ok('apply', p.pid, above)
+        # The thread is in the first one's slow() by now.
+        time.sleep(0.1)
+        stitch.refused('busy', 'revert', '-t', '0.3', p.pid, 'fix', status=3)
+        patches = stitch.json('list', p.pid)['processes'][0]['patches']
+        need([(x['name'], x['state']) for x in patches] ==
+             [('fix', 'applied'), ('above', 'applied')], f'{patches}')
+        stitch.ok('status', p.pid)
+        stitch.ok('revert', p.pid)
+        p.check(1, 'the first one is in effect')
+
+
 def test_disable_in_any_order(stitch, folder):
     prog, a = two(stitch, folder, 'a', 10, 1)
     _, b = two(stitch, folder, 'b', 20, 20)
