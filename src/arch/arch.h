@@ -263,11 +263,10 @@ struct arch {
 	 * The dispatcher: entered from a stub, leaves to the first (state 0) or second
 	 * (state 1) of the two addresses at the stub's pair, with every register and flag
 	 * and the stack as they were at the stub; it calls nothing and writes nothing but
-	 * dispatch_depth bytes below the stack pointer.  dispatch_size 0: not ported.
+	 * what it pushes.  dispatch_size 0: not ported.
 	 */
 	size_t dispatch_size, dispatch_stub_size;
 	unsigned long dispatch_hwcap2; /* bits of AT_HWCAP2 that it needs */
-	unsigned dispatch_depth;
 	bool (*put_dispatcher)(uint8_t *out, const struct arch_dispatch *d);
 	bool (*put_dispatch_stub)(uint8_t *out, uint64_t at, uint64_t pair,
 				  const struct arch_dispatch *d);

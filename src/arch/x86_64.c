@@ -449,7 +449,6 @@ const struct arch arch_x86_64 = {
 	.dispatch_size = X86_DISPATCH_SIZE,
 	.dispatch_stub_size = X86_DISPATCH_STUB,
 	.dispatch_hwcap2 = 1 << 1, /* HWCAP2_FSGSBASE: rdfsbase, Linux 5.9 and Ivy Bridge */
-	.dispatch_depth = X86_DISPATCH_DEPTH,
 	.put_dispatcher = x86_put_dispatcher,
 	.put_dispatch_stub = x86_put_dispatch_stub,
 	.dispatch_undo = x86_dispatch_undo,

@@ -28,7 +28,7 @@ bool x86_follows_call(const uint8_t *code, size_t size);
 size_t x86_entry_keep(const uint8_t *code, size_t size);
 
 /* x86_64_dispatch.c */
-enum { X86_DISPATCH_SIZE = 100, X86_DISPATCH_STUB = 16, X86_DISPATCH_DEPTH = 48 };
+enum { X86_DISPATCH_SIZE = 100, X86_DISPATCH_STUB = 16 };
 bool x86_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool x86_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);

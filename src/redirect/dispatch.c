@@ -44,15 +44,15 @@ void dispatch_lay_out(struct dispatch *d, const struct process *process,
 	d->range = (struct range){ start, d->code.size + d->data.size };
 }
 
-struct err *dispatch_plan(struct dispatch *d, const struct process *process,
-			  size_t nr_funcs, size_t nr_threads)
+struct err *dispatch_plan(struct dispatch *d, const struct process *process, size_t nr_funcs)
 {
+	long nr_threads = process_status_number(process->pid, "Threads");
 	const struct object *program = process_program(process);
 	unsigned bits = MIN_BITS;
 	uint64_t at;
 
 	/* Never more than a quarter full: new threads come while it is in use. */
-	while (bits < MAX_BITS && nr_threads > ((size_t)1 << bits) / 4)
+	while (bits < MAX_BITS && nr_threads > (1L << bits) / 4)
 		bits++;
 	dispatch_lay_out(d, process, 0, nr_funcs, bits);
 	/* Far enough from the program that the arena, which has to be near, has its room. */
@@ -228,13 +228,4 @@ struct err *dispatch_set_initial(struct dispatch *d, enum thread_patch_state sta
 	if (!err)
 		d->initial_state = state;
 	return err;
-}
-
-size_t dispatch_count(const struct dispatch *d, enum thread_patch_state state)
-{
-	size_t nr = 0;
-
-	for (size_t i = 0; i < nr_entries(d); i++)
-		nr += d->entries[i].key > KEY_GONE && d->entries[i].state == state;
-	return nr;
 }

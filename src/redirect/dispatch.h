@@ -48,9 +48,12 @@ struct dispatch {
 /* Where everything is, from what the record keeps. */
 void dispatch_lay_out(struct dispatch *d, const struct process *process,
 		      uint64_t start, size_t nr_funcs, unsigned bits);
-/* Room for one of so many functions and threads, nothing mapped yet. Error: no-room. */
+/*
+ * Room for one of so many functions and the process's threads, nothing mapped yet.
+ * Error: no-room.
+ */
 struct err *dispatch_plan(struct dispatch *d, const struct process *process,
-			  size_t nr_funcs, size_t nr_threads) __attribute__((warn_unused_result));
+			  size_t nr_funcs) __attribute__((warn_unused_result));
 /* Fills its memory, which is mapped and zero; pairs has two addresses a function. */
 struct err *dispatch_fill(struct dispatch *d, const uint64_t *pairs,
 			  enum thread_patch_state initial) __attribute__((warn_unused_result));
@@ -68,6 +71,5 @@ void dispatch_forget(struct dispatch *d, uint64_t tp);
 /* All threads in the table have that state. */
 struct err *dispatch_set_initial(struct dispatch *d, enum thread_patch_state state)
 	__attribute__((warn_unused_result));
-size_t dispatch_count(const struct dispatch *d, enum thread_patch_state state);
 
 #endif

@@ -67,20 +67,32 @@ struct err *process_read_word(const struct process *process, uint64_t addr, uint
 	return err;
 }
 
-long process_status_number(pid_t pid, const char *field)
+void process_status(pid_t pid, const char *const *fields, size_t nr, int base,
+		    uint64_t *values)
 {
 	AUTO_FREE char *path = mem_fmt("/proc/%d/status", (int)pid);
 	FILE *f = fopen(path, "re");
-	size_t len = strlen(field);
 	char line[512];
-	long value = -1;
 
-	while (f && value < 0 && fgets(line, sizeof(line), f))
-		if (!strncmp(line, field, len) && line[len] == ':')
-			value = strtol(line + len + 1, NULL, 10);
+	for (size_t i = 0; i < nr; i++)
+		values[i] = UINT64_MAX;
+	while (f && fgets(line, sizeof(line), f))
+		for (size_t i = 0; i < nr; i++) {
+			size_t len = strlen(fields[i]);
+
+			if (!strncmp(line, fields[i], len) && line[len] == ':')
+				values[i] = strtoull(line + len + 1, NULL, base);
+		}
 	if (f)
 		fclose(f);
-	return value;
+}
+
+long process_status_number(pid_t pid, const char *field)
+{
+	uint64_t value;
+
+	process_status(pid, &field, 1, 10, &value);
+	return (long)value;
 }
 
 /* comm, start time and start of the stack, fields 2, 22 and 28 of proc(5). */

@@ -214,13 +214,14 @@ static int by_cost(const void *a, const void *b)
 
 static struct candidate *list_candidates(const pid_t *tids, size_t nr)
 {
+	static const char *const fields[] = { "Seccomp", "voluntary_ctxt_switches" };
 	struct candidate *list = mem_alloc(nr * sizeof(*list));
 
 	for (size_t i = 0; i < nr; i++) {
-		list[i].tid = tids[i];
-		list[i].has_seccomp = has_seccomp(tids[i]);
-		list[i].switches = (uint64_t)process_status_number(tids[i],
-						"voluntary_ctxt_switches");
+		uint64_t values[2];
+
+		process_status(tids[i], fields, 2, 10, values);
+		list[i] = (struct candidate){ tids[i], (int64_t)values[0] > 0, values[1] };
 	}
 	qsort(list, nr, sizeof(*list), by_cost);
 	return list;

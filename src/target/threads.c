@@ -152,6 +152,13 @@ char thread_proc_state(pid_t tid)
 	return stat_field(tid, 3, word, sizeof(word)) ? word[0] : '?';
 }
 
+bool thread_has_ended(pid_t tid)
+{
+	char state = thread_proc_state(tid);
+
+	return state == 'Z' || state == 'X' || state == '?';
+}
+
 /* A thread of the kernel that only looks like one of the process (io_uring). */
 static bool is_kernel_worker(pid_t tid)
 {
@@ -217,8 +224,7 @@ struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
 
 	if (ptrace_do(PTRACE_SEIZE, tid, NULL, (void *)threads->ptrace_options)) {
 		error = errno;
-		if (error == ESRCH || thread_proc_state(tid) == 'Z' ||
-		    thread_proc_state(tid) == 'X' || thread_proc_state(tid) == '?')
+		if (error == ESRCH || thread_has_ended(tid))
 			return NULL; /* it has ended: nothing of it is left to check */
 		/* Born of one that we follow: its creator's report is on its way. */
 		thread = adopt(threads, tid);
@@ -462,8 +468,6 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 
 void thread_ask(struct thread *thread)
 {
-	char state;
-
 	if (thread->asked || thread->state != THREAD_SEIZED)
 		return;
 	thread->asked = true;
@@ -471,8 +475,7 @@ void thread_ask(struct thread *thread)
 	if (!ptrace_do(PTRACE_INTERRUPT, thread->tid, NULL, NULL) || errno != ESRCH)
 		return;
 	/* Its end will be reported, but that of the first thread only with the last's. */
-	state = thread_proc_state(thread->tid);
-	if (state == 'Z' || state == 'X' || state == '?')
+	if (thread_has_ended(thread->tid))
 		thread->state = THREAD_GONE;
 }
 

@@ -123,6 +123,8 @@ struct err *thread_wait(pid_t tid, uint64_t deadline_ms, int *status, bool *repo
 void thread_name(pid_t pid, pid_t tid, char name[17]);
 /* The letter of its state in /proc (proc(5)), '?' if it is gone. */
 char thread_proc_state(pid_t tid);
+/* It has ended, though its end may not have been reported. */
+bool thread_has_ended(pid_t tid);
 
 uint64_t clock_ms(void);
 uint64_t clock_ns(void);

@@ -223,25 +223,16 @@ static void plan_done(struct record_patch *plan)
 	free(plan->landings);
 }
 
-static size_t nr_threads(const struct process *process)
-{
-	long threads = process_status_number(process->pid, "Threads");
-
-	return threads > 0 ? (size_t)threads : 1;
-}
-
 /* The patch as it will be, in the record of this tool only. */
 static struct err *plan_patch(struct job *job, const struct slp *slp,
 			      const struct object *const *objects, struct linked *linked,
 			      struct landings *landings)
 {
+	size_t most = slp_nr_funcs(slp) + (slp->replace ? count_applied(&job->record) : 0);
 	struct record_patch *patch;
 	struct err *err;
 
-	size_t most = slp_nr_funcs(slp) + (slp->replace ? count_applied(&job->record) : 0);
-
-	if ((err = dispatch_plan(&job->dispatch, job->process, most,
-				 nr_threads(job->process))) ||
+	if ((err = dispatch_plan(&job->dispatch, job->process, most)) ||
 	    (err = link_patch(job->process, slp, objects, linked)))
 		return err;
 	patch = job->patch = record_add(&job->record);
@@ -257,25 +248,24 @@ static struct err *plan_patch(struct job *job, const struct slp *slp,
 	return NULL;
 }
 
-/* An error after the first change: take everything back. */
-static struct err *undo(struct job *job, struct err *why)
+/*
+ * The other way by step, whatever made it necessary, with patience and asking nobody.
+ * Returns why; if even that fails the process is left changed, while doing what.
+ */
+static struct err *go_back(struct job *job, struct err *why,
+			   struct err *(*step)(struct job *job), const char *what)
 {
-	struct apply_options patient = *job->options;
 	const struct apply_options *old = job->options;
+	struct apply_options patient = *old;
 	struct err *err;
 
-	if (err_is_gone(why))
-		return why;
-	event("undoing patch=%s", job->patch->name);
 	if (patient.timeout_ms < 10000)
 		patient.timeout_ms = 10000;
 	patient.no_wait = false;
 	patient.wait = NULL;
 	job->machine.wait = NULL;
 	job->options = &patient;
-	if (job->patch->state == PATCH_LOADING)
-		steps_let_go(job);
-	err = steps_disable(job);
+	err = step(job);
 	job->options = old;
 	if (!err || err_is_gone(err)) {
 		err_free(err);
@@ -283,7 +273,18 @@ static struct err *undo(struct job *job, struct err *why)
 	}
 	err_free(why);
 	err->kind = ERR_CHANGED;
-	return err_wrap(err, "taking a failed patch back");
+	return err_wrap(err, "%s", what);
+}
+
+/* An error after the first change: take everything back. */
+static struct err *undo(struct job *job, struct err *why)
+{
+	if (err_is_gone(why))
+		return why;
+	event("undoing patch=%s", job->patch->name);
+	if (job->patch->state == PATCH_LOADING)
+		steps_let_go(job);
+	return go_back(job, why, steps_disable, "taking a failed patch back");
 }
 
 static struct err *load_patch(struct job *job, const struct slp *slp,
@@ -311,7 +312,6 @@ static struct err *enable_patch(struct job *job)
 
 	if (!err)
 		return NULL;
-	job->result->reversed = !strcmp(err->reason, "cancelled");
 	if (job->patch->replace && job->patch->state == PATCH_APPLIED &&
 	    !err_is_gone(err)) {
 		/* There is nothing to go back to: what it replaced is out. */
@@ -520,24 +520,9 @@ static struct err *settle_others(struct job *job, const char *name)
 /* The patch could not leave: as it was, if it still can be. */
 static struct err *redo(struct job *job, struct err *why)
 {
-	struct apply_options patient = *job->options;
-	struct err *err;
-
 	if (err_is_gone(why) || job->patch->state != PATCH_DISABLING)
 		return why;
-	patient.timeout_ms = patient.timeout_ms < 10000 ? 10000 : patient.timeout_ms;
-	patient.no_wait = false;
-	patient.wait = NULL;
-	job->machine.wait = NULL;
-	job->options = &patient;
-	err = steps_turn(job);
-	if (!err || err_is_gone(err)) {
-		err_free(err);
-		return why;
-	}
-	err_free(why);
-	err->kind = ERR_CHANGED;
-	return err_wrap(err, "enabling a patch again that could not leave");
+	return go_back(job, why, steps_turn, "enabling a patch again that could not leave");
 }
 
 static void note_patch(struct job *job)
@@ -597,31 +582,26 @@ struct err *apply_resume(struct process *process, const struct apply_options *op
 	return err;
 }
 
-/* True if a tool follows the transition and has taken the order. */
-static struct err *order(struct process *process, const char *what, bool *taken)
-{
-	AUTO_FREE char *answer = NULL;
-	struct err *err = lock_ask(process, what, &answer);
-
-	*taken = !err && answer && !strcmp(answer, "ok");
-	return err;
-}
-
 static bool is_running(const struct record_patch *patch)
 {
 	return patch && (patch->state == PATCH_ENABLING || patch->state == PATCH_DISABLING);
 }
 
-struct err *apply_cancel(struct process *process, const struct apply_options *options,
-			 struct apply_result *result)
+/*
+ * Has the transition that runs ordered about by the tool that follows it; if there is none,
+ * step does it here.
+ */
+static struct err *order(struct process *process, const char *what,
+			 struct err *(*step)(struct job *job),
+			 const struct apply_options *options, struct apply_result *result)
 {
+	AUTO_FREE char *answer = NULL;
 	uint64_t start = clock_ns();
 	struct job job;
-	bool taken;
-	struct err *err = order(process, "cancel", &taken);
+	struct err *err = lock_ask(process, what, &answer);
 
 	*result = (struct apply_result){ 0 };
-	if (err || taken)
+	if (err || (answer && !strcmp(answer, "ok")))
 		return err;
 	err = begin(&job, process, options, result);
 	if (!err) {
@@ -631,10 +611,16 @@ struct err *apply_cancel(struct process *process, const struct apply_options *op
 	}
 	if (!err) {
 		note_patch(&job);
-		err = steps_turn(&job);
+		err = step(&job);
 	}
 	end(&job, start);
 	return err;
+}
+
+struct err *apply_cancel(struct process *process, const struct apply_options *options,
+			 struct apply_result *result)
+{
+	return order(process, "cancel", steps_turn, options, result);
 }
 
 static enum machine_order always_force(void *arg, const struct progress *progress)
@@ -648,25 +634,7 @@ struct err *apply_force(struct process *process, const struct apply_options *opt
 			struct apply_result *result)
 {
 	struct apply_options forcing = *options;
-	uint64_t start = clock_ns();
-	struct job job;
-	bool taken;
-	struct err *err = order(process, "force", &taken);
 
-	*result = (struct apply_result){ 0 };
-	if (err || taken)
-		return err;
 	forcing.wait = always_force;
-	err = begin(&job, process, &forcing, result);
-	if (!err) {
-		job.patch = find_unfinished(&job.record);
-		if (!is_running(job.patch))
-			err = no_transition(&job);
-	}
-	if (!err) {
-		note_patch(&job);
-		err = steps_resume(&job);
-	}
-	end(&job, start);
-	return err;
+	return order(process, "force", steps_resume, &forcing, result);
 }

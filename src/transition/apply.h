@@ -46,7 +46,6 @@ struct apply_result {
 	unsigned held;        /* times that all threads were held to change one entry */
 	bool retained;        /* its memory stays in the process */
 	bool pending;         /* the transition runs: some threads are not switched */
-	bool reversed;        /* another tool had it cancelled */
 	bool eh_registered;   /* the target's unwinder knows the new code */
 	size_t children;      /* processes that it forked meanwhile, and that were brought on */
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "machine.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,7 +27,7 @@ enum {
 /* Until a thread reports something, a straggler returns, somebody asks, or ms are over. */
 static void wait_a_little(struct machine *m, unsigned ms)
 {
-	AUTO_FREE struct pollfd *fds = mem_alloc((MAX_POLLED) * sizeof(*fds));
+	AUTO_FREE struct pollfd *fds = mem_alloc(MAX_POLLED * sizeof(*fds));
 	AUTO_CLOSE int signals = -1;
 	struct signalfd_siginfo info;
 	nfds_t nr = 0;
@@ -366,7 +365,7 @@ struct err *machine_begin(struct machine *m, struct process *process,
 	m->threads.arg = m;
 	m->threads.idle_at = clock_ns();
 	m->began_ms = clock_ms();
-	if ((err = process_refresh(process)) ||
+	if ((err = turn_refresh(m)) ||
 	    (err = stacks_init(&m->stacks, process, record)))
 		return err;
 	m->check.stacks = &m->stacks;

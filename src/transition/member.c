@@ -8,7 +8,6 @@
 #include "mem.h"
 
 enum {
-	STOP_MS = 50,         /* a thread that takes longer is tried again */
 	MAX_STRAGGLERS = 256, /* each takes a descriptor */
 };
 
@@ -51,20 +50,13 @@ static struct thread *next_sharer(struct machine *m, uint64_t tp, size_t *nr)
 }
 
 /* The C library gives a new thread the memory, and so the pointer, of one that ended. */
-static bool has_ended(const struct thread *thread)
-{
-	char state = thread_proc_state(thread->tid);
-
-	return state == 'Z' || state == 'X' || state == '?';
-}
-
 static bool is_shared(struct machine *m, uint64_t tp)
 {
 	struct thread *thread;
 	size_t nr = 0;
 
 	while ((thread = next_sharer(m, tp, &nr)))
-		if (!has_ended(thread))
+		if (!thread_has_ended(thread->tid))
 			return true;
 	return false;
 }
@@ -186,7 +178,7 @@ bool member_is_clear(struct machine *m, struct thread *thread)
 struct err *member_stop(struct machine *m, struct thread *thread, bool *stands)
 {
 	struct verdict silent = { .reason = UNWIND_OK };
-	struct err *err = thread_stop(&m->threads, thread, STOP_MS);
+	struct err *err = thread_stop(&m->threads, thread, MEMBER_STOP_MS);
 
 	*stands = !err && thread->state == THREAD_STOPPED &&
 		  !(thread->is_fresh && !thread->has_parent);

@@ -9,6 +9,9 @@
 #include "machine.h"
 #include "straggler.h"
 
+/* A thread that takes longer to stop, and does not run, is left for later. */
+enum { MEMBER_STOP_MS = 50 };
+
 /* thread->data. */
 struct member {
 	bool known;            /* it has its place in the table, or shares one */

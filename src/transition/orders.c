@@ -49,7 +49,6 @@ static json_t *json_blockers(const struct machine *m)
 
 	if (m->suspended.what)
 		json_array_append_new(list, json_blocker(&m->suspended));
-
 	for (size_t i = 0; i < m->threads.nr && i < 200; i++) {
 		const struct member *member = m->threads.thread[i]->data;
 

@@ -162,12 +162,10 @@ static struct err *take_up_dispatch(struct job *job)
 /* A new one, for a patch that is applied: recorded, mapped, filled. */
 static struct err *new_dispatch(struct job *job, enum thread_patch_state initial)
 {
-	long threads = process_status_number(job->process->pid, "Threads");
 	struct err *err = process_refresh(job->process);
 
 	if (!err)
-		err = dispatch_plan(&job->dispatch, job->process, job->patch->nr_funcs,
-				    threads > 0 ? (size_t)threads : 1);
+		err = dispatch_plan(&job->dispatch, job->process, job->patch->nr_funcs);
 	if (err)
 		return err;
 	job->patch->dispatch = job->dispatch.range.start;

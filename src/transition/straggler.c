@@ -5,40 +5,22 @@
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "mem.h"
-
-/* Hex masks of /proc/TID/status. */
-static uint64_t status_mask(FILE *f, const char *field)
-{
-	size_t len = strlen(field);
-	char line[512];
-
-	rewind(f);
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, field, len) && line[len] == ':')
-			return strtoull(line + len + 1, NULL, 16);
-	return UINT64_MAX;
-}
+#include "process.h"
 
 /* One whose arrival the program cannot notice. */
 static int choose_signal(pid_t tid)
 {
 	static const int ignored[] = { SIGURG, SIGWINCH };
-	AUTO_FREE char *path = mem_fmt("/proc/%d/status", (int)tid);
-	FILE *f = fopen(path, "re");
-	uint64_t used;
+	static const char *const fields[] = { "SigBlk", "SigCgt" };
+	uint64_t masks[2], used;
 
-	if (!f)
-		return 0;
-	used = status_mask(f, "SigBlk") | status_mask(f, "SigCgt");
-	fclose(f);
+	process_status(tid, fields, 2, 16, masks);
+	used = masks[0] | masks[1];
 	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
 		if (!(used >> (ignored[i] - 1) & 1))
 			return ignored[i];

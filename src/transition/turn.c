@@ -6,7 +6,6 @@
 #include "member.h"
 
 enum {
-	STOP_MS = 50,         /* who takes longer, and does not run, is left for later */
 	BUSY_STOP_MS = 3000,  /* how long one that runs may take to be scheduled */
 	REFRESH_NS = 20000000, /* how old what is known of the mappings may be */
 	AT_FIRST = 4,         /* threads that are asked to stop and have not yet */
@@ -106,7 +105,7 @@ static bool is_overdue(const struct thread *thread, const struct member *member)
 {
 	uint64_t age = clock_ms() - member->asked_ms;
 
-	if (age < STOP_MS)
+	if (age < MEMBER_STOP_MS)
 		return false;
 	/* One that runs stops when it is its turn, which may be long on a busy machine. */
 	return age > BUSY_STOP_MS || thread_proc_state(thread->tid) != 'R';
