@@ -95,6 +95,29 @@ struct remote_layout {
 	size_t red_zone;
 };
 
+/* How a thread is made to call a function for us, with its whole state kept. */
+enum {
+	CALL_FRAMES = 16384,  /* bytes above the function's stack */
+	CALL_MARKS = 64,      /* the last of them: words that the code writes */
+	CALL_BEGUN = 0, CALL_DONE = 8, CALL_RESULT = 16, /* offsets in the marks */
+};
+
+struct call_layout {
+	size_t code_size;
+	unsigned fp_regset;   /* all that PTRACE_GETREGS does not have */
+	size_t fp_max;        /* bytes of it */
+};
+
+struct arch_call_request {
+	const struct regs *regs; /* of the thread, stopped */
+	const uint8_t *fp;       /* its fp_regset */
+	size_t fp_size;
+	uint64_t mask;           /* signals that it blocks */
+	uint64_t stack;          /* address of the CALL_FRAMES bytes */
+	uint64_t code;           /* of call_code */
+	uint64_t function, argument;
+};
+
 /* ---- what an unwinder must know beyond call frame information ------------- */
 
 /*
@@ -289,6 +312,21 @@ struct arch {
 	uint32_t rel_dtpmod, rel_dtpoff, rel_tpoff;
 	/* TLS variant II (offsets below the thread pointer) or I (above). */
 	bool tls_below_tp;
+
+	/*
+	 * Calls of functions in the target (target/call.h).  call.code_size 0: not ported.
+	 * call_code is the way into the function and back; call_frames fills the stack's last
+	 * CALL_FRAMES bytes, which stand at req->stack, for a thread that stands with regs
+	 * and fp, and makes go the registers that send it there.  False: its state cannot be
+	 * kept whole.
+	 */
+	struct call_layout call;
+	void (*call_code)(uint8_t *out);
+	bool (*call_frames)(const struct arch_call_request *req, uint8_t *stack,
+			    struct regs *go);
+	/* regs of a thread in the function, changed to those with which it has returned. */
+	void (*call_abort)(const struct arch_call_request *req, int64_t result,
+			   struct regs *regs);
 
 	/* Remote system calls. */
 	struct remote_layout remote;

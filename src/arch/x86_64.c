@@ -352,7 +352,7 @@ static void x86_remote_code(uint8_t *out)
  * the registers back whole: the call is begun again.
  * (arch/x86/kernel/signal.c, arch_do_signal_or_restart)
  */
-static void resolve_restart(uint64_t *rax, uint64_t *rip, uint64_t orig_rax)
+void x86_resolve_restart(uint64_t *rax, uint64_t *rip, uint64_t orig_rax)
 {
 	enum { RESTARTSYS = 512, RESTARTNOINTR = 513, RESTARTNOHAND = 514,
 	       RESTART_RESTARTBLOCK = 516, NR_RESTART_SYSCALL = 219 };
@@ -382,7 +382,7 @@ static void x86_remote_frame(const struct regs *regs, uint64_t code_addr,
 	uint64_t rsp = bytes_get(regs->bytes + RSP, 8, false);
 
 	*pc_back = bytes_get(regs->bytes + RIP, 8, false);
-	resolve_restart(&rax, pc_back, bytes_get(regs->bytes + ORIG_RAX, 8, false));
+	x86_resolve_restart(&rax, pc_back, bytes_get(regs->bytes + ORIG_RAX, 8, false));
 	for (unsigned i = 0; i < ARRAY_SIZE(popped); i++)
 		memcpy(frame + 8 * i, regs->bytes + popped[i], 8);
 	bytes_put(frame + 8, 8, rax, false);
@@ -465,6 +465,11 @@ const struct arch arch_x86_64 = {
 	.rel_dtpoff = R_X86_64_DTPOFF64,
 	.rel_tpoff = R_X86_64_TPOFF64,
 	.tls_below_tp = true,
+
+	.call = { X86_CALL_SIZE, 0x202 /* NT_X86_XSTATE */, 12288 },
+	.call_code = x86_call_code,
+	.call_frames = x86_call_frames,
+	.call_abort = x86_call_abort,
 
 	.remote = { sizeof(remote_bytes), 32, 80, 128 },
 	.remote_code = x86_remote_code,

@@ -12,7 +12,7 @@ enum {
 	R15 = 0, R14 = 8, R13 = 16, R12 = 24, RBP = 32, RBX = 40, R11 = 48,
 	R10 = 56, R9 = 64, R8 = 72, RAX = 80, RCX = 88, RDX = 96, RSI = 104,
 	RDI = 112, ORIG_RAX = 120, RIP = 128, EFLAGS = 144, RSP = 152,
-	FS_BASE = 168, REGS_SIZE = 216,
+	CS = 136, SS = 160, FS_BASE = 168, REGS_SIZE = 216,
 };
 
 /* DWARF columns (psABI figure 3.36). */
@@ -26,6 +26,14 @@ int16_t x86_column_of(ZydisRegister reg);
 bool x86_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn);
 bool x86_follows_call(const uint8_t *code, size_t size);
 size_t x86_entry_keep(const uint8_t *code, size_t size);
+
+void x86_resolve_restart(uint64_t *rax, uint64_t *rip, uint64_t orig_rax);
+
+/* x86_64_call.c */
+enum { X86_CALL_SIZE = 40 };
+void x86_call_code(uint8_t *out);
+bool x86_call_frames(const struct arch_call_request *req, uint8_t *stack, struct regs *go);
+void x86_call_abort(const struct arch_call_request *req, int64_t result, struct regs *regs);
 
 /* x86_64_dispatch.c */
 enum { X86_DISPATCH_SIZE = 100, X86_DISPATCH_STUB = 16 };

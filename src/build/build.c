@@ -32,6 +32,9 @@ struct pair {
 	struct err *refusal;   /* what of its change cannot be carried */
 };
 
+/* include/stitch/livepatch.h, as it was when this program was built. */
+extern const char livepatch_header[];
+
 struct job {
 	const struct build_options *o;
 	struct build_result *result;
@@ -121,19 +124,42 @@ static char *find_ccache(void)
  * folder's own.  Builds that stamp the time must stamp the same; a Debian
  * package does so by itself, from its changelog.
  */
+/* <stitch/livepatch.h> for the sources of the patch, out of this program. */
+static struct err *put_header(const struct job *job)
+{
+	AUTO_FREE char *outer = in_work(job, "include"), *inner = NULL, *file = NULL;
+	struct err *err = files_make_dir(outer);
+
+	inner = in_work(job, "include/stitch");
+	file = in_work(job, "include/stitch/livepatch.h");
+	if (!err)
+		err = files_make_dir(inner);
+	return err ? err : files_write(file, livepatch_header);
+}
+
 static char **build_env(const struct job *job, const char *capture)
 {
 	const char *path = getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin";
 	AUTO_FREE char *changelog = mem_fmt("%s/debian/changelog", job->o->source);
 	AUTO_FREE char *ccache = find_ccache();
+	const char *c_path = getenv("C_INCLUDE_PATH") ? getenv("C_INCLUDE_PATH") : "";
+	const char *cxx_path = getenv("CPLUS_INCLUDE_PATH") ? getenv("CPLUS_INCLUDE_PATH") :
+							      "";
 	char **env = NULL;
 	size_t nr = 0;
 
 	for (char **var = environ; *var; var++)
-		if (strncmp(*var, "PATH=", 5) && strncmp(*var, "CCACHE_", 7))
+		if (strncmp(*var, "PATH=", 5) && strncmp(*var, "CCACHE_", 7) &&
+		    strncmp(*var, "C_INCLUDE_PATH=", 15) &&
+		    strncmp(*var, "CPLUS_INCLUDE_PATH=", 19))
 			*ARRAY_ADD(env, nr) = mem_strdup(*var);
 	*ARRAY_ADD(env, nr) = mem_fmt("PATH=%s/bin:%s", job->work, path);
 	*ARRAY_ADD(env, nr) = mem_fmt(WRAPPER_PATH "=%s", path);
+	/* Behind the build's own folders: <stitch/livepatch.h>. */
+	*ARRAY_ADD(env, nr) = mem_fmt("C_INCLUDE_PATH=%s%s%s/include", c_path,
+				      *c_path ? ":" : "", job->work);
+	*ARRAY_ADD(env, nr) = mem_fmt("CPLUS_INCLUDE_PATH=%s%s%s/include", cxx_path,
+				      *cxx_path ? ":" : "", job->work);
 	*ARRAY_ADD(env, nr) = mem_fmt(WRAPPER_CAPTURE "=%s", capture);
 	*ARRAY_ADD(env, nr) = mem_fmt(WRAPPER_CACHE "=%s", ccache);
 	*ARRAY_ADD(env, nr) = mem_fmt("CCACHE_DIR=%s/ccache", job->work);
@@ -238,7 +264,7 @@ static struct err *two_builds(struct job *job)
 	AUTO_FREE char *new = in_work(job, "2-patched/capture");
 	struct err *err;
 
-	if ((err = files_make_dir(job->work)) ||
+	if ((err = files_make_dir(job->work)) || (err = put_header(job)) ||
 	    (err = wrapper_install(bin, job->o->self)) || (err = put_tree_back(job)) ||
 	    (err = build_step(job, "1-original", false)) ||
 	    (err = build_step(job, "2-patched", true)) ||

@@ -32,6 +32,8 @@ struct job {
 	struct known_ref *known;
 	size_t nr_known;
 	json_t *funcs, *refs;
+	json_t *callbacks, *states; /* NULL: none */
+	uint32_t states_symbol;
 	bool keep_memory;
 	bool progress;            /* something was carried in this round */
 };
@@ -108,7 +110,7 @@ static uint32_t add_ref(struct job *job, const char *kind, const char *name,
 			json_object_set_new(ref, "version", json_string(version));
 		if (weak)
 			json_object_set_new(ref, "weak", json_true());
-	} else {
+	} else if (strcmp(kind, "patch")) {
 		json_object_set_new(ref, "vaddr", json_sprintf("%#" PRIx64, vaddr));
 	}
 	json_array_append_new(job->refs, ref);
@@ -155,6 +157,10 @@ static struct err *ref_undefined(struct job *job, const struct symbol *sym, uint
 	const struct image *running = job->match->to;
 	const struct symbol *linked = locate_global(job->match->from, sym->name);
 
+	if (!strcmp(sym->name, "__klp_this_patch")) {
+		*symbol = add_ref(job, "patch", sym->name, NULL, 0, false);
+		return NULL;
+	}
 	if (linked && linked->section == SHN_ABS)
 		return REFUSE("reference-unknown", "%s is an absolute symbol", sym->name);
 	if (linked && !is_preemptible(running, sym->name))
@@ -727,6 +733,73 @@ static struct err *add_functions(struct job *job, size_t u)
 	return NULL;
 }
 
+/* ---- callbacks and states: what livepatch.h's macros leave in a unit -------------- */
+
+static const struct symbol *find_own(const struct job *job, size_t u, const char *name)
+{
+	const struct symbol *sym = unit_find_symbol(unit_b(job, u), name);
+
+	return sym && sym->section && sym->section < unit_b(job, u)->image->nr_sections ? sym :
+											 NULL;
+}
+
+static struct err *add_callback(struct job *job, size_t u, enum slp_callback which)
+{
+	AUTO_FREE char *name = mem_fmt("__klp_%s", slp_callback_name(which));
+	const struct symbol *sym = find_own(job, u, name);
+	uint32_t number;
+
+	if (!sym)
+		return NULL;
+	if (json_object_get(job->callbacks, slp_callback_name(which)))
+		return REFUSE("two-callbacks", "two files of %s have a %s callback: make one "
+			      "of them call the other", job->emit->object_name,
+			      slp_callback_name(which));
+	number = (uint32_t)(sym - unit_b(job, u)->image->symtab.symbols);
+	if (!job->callbacks)
+		job->callbacks = json_object();
+	json_object_set_new(job->callbacks, slp_callback_name(which),
+			    json_integer(carried_symbol(job, u, number)));
+	return NULL;
+}
+
+/* struct klp_state of livepatch.h: id, version, data; ended by an id of 0. */
+static struct err *add_states(struct job *job, size_t u)
+{
+	enum { STATE_SIZE = 24 };
+	const struct symbol *sym = find_own(job, u, "__klp_states");
+	bool be = job->out.arch->big_endian;
+	const struct section *sec;
+
+	if (!sym)
+		return NULL;
+	if (job->states)
+		return REFUSE("two-states", "two files of the patch have KLP_STATES");
+	sec = &unit_b(job, u)->image->sections[sym->section];
+	job->states = json_array();
+	job->states_symbol = carried_symbol(job, u, (uint32_t)(sym -
+					    unit_b(job, u)->image->symtab.symbols));
+	for (uint64_t at = sym->value; sec->data && at + STATE_SIZE <= sec->size;
+	     at += STATE_SIZE) {
+		uint64_t id = bytes_get(sec->data + at, 8, be);
+
+		if (!id)
+			break;
+		json_array_append_new(job->states, json_pack("{sI,sI}", "id", (json_int_t)id,
+			"version", (json_int_t)bytes_get(sec->data + at + 8, 4, be)));
+	}
+	return NULL;
+}
+
+static struct err *add_livepatch(struct job *job, size_t u)
+{
+	struct err *err = add_states(job, u);
+
+	for (unsigned i = 0; i < NR_CALLBACKS && !err; i++)
+		err = add_callback(job, u, (enum slp_callback)i);
+	return err;
+}
+
 /* Functions that only initialisation calls have run already. */
 static void warn_of_init(struct job *job, size_t u)
 {
@@ -759,9 +832,15 @@ static void make_meta(struct job *job)
 	AUTO_FREE char *id = image_build_id_hex(job->match->to);
 	json_t *object = json_pack("{ss,ss,sO}", "name", emit->object_name, "build_id", id,
 				   "functions", job->funcs);
+	bool is_new = job->callbacks || job->states;
 
+	for (size_t i = 0; i < json_array_size(job->refs); i++)
+		is_new |= !strcmp(json_string_value(json_object_get(
+			json_array_get(job->refs, i), "kind")), "patch");
+	if (job->callbacks)
+		json_object_set(object, "callbacks", job->callbacks);
 	job->out.meta = json_pack("{si,ss,ss,ss,ss,ss,sb,sb,s[o],sO,so}",
-				  "format", SLP_FORMAT, "name", emit->patch_name,
+				  "format", is_new ? SLP_FORMAT : 1, "name", emit->patch_name,
 				  "description", emit->description,
 				  "arch", job->out.arch->name,
 				  "created_by", emit->created_by,
@@ -769,6 +848,11 @@ static void make_meta(struct job *job)
 				  "replace", emit->replace, "keep_memory", job->keep_memory,
 				  "objects", object, "references", job->refs,
 				  "notes", json_notes(emit));
+	if (job->states) {
+		json_object_set(job->out.meta, "states", job->states);
+		json_object_set_new(job->out.meta, "states_symbol",
+				    json_integer(job->states_symbol));
+	}
 }
 
 static struct err *fill(struct job *job)
@@ -781,6 +865,9 @@ static struct err *fill(struct job *job)
 			    unit_b(job, u)->parts[n].section->size &&
 			    is_carried_state(state_of(job, u, n)))
 				carry(job, u, n);
+	for (size_t u = 0; u < job->emit->nr_units; u++)
+		if ((err = add_livepatch(job, u)))
+			return err_wrap(err, "%s", job->emit->units[u].name);
 	if ((err = translate_all(job)))
 		return err;
 	for (size_t u = 0; u < job->emit->nr_units; u++) {
@@ -791,7 +878,7 @@ static struct err *fill(struct job *job)
 	/* Last: exception tables and personalities may pull more in. */
 	if ((err = copy_eh(job)) || (err = translate_all(job)))
 		return err;
-	if (!job->emit->nr_funcs)
+	if (!job->emit->nr_funcs && !job->callbacks)
 		return err_new(ERR_UNSUPPORTED, "nothing-to-patch", "no function of %s "
 			       "changes: there is nothing to patch", job->emit->object_name);
 	make_meta(job);
@@ -827,6 +914,8 @@ static void job_done(struct job *job)
 	free(job->placed);
 	json_decref(job->funcs);
 	json_decref(job->refs);
+	json_decref(job->callbacks);
+	json_decref(job->states);
 	slp_out_done(&job->out);
 }
 

@@ -74,7 +74,7 @@ struct task {
 static json_t *json_result(const struct task *task, pid_t pid, const struct err *err,
 			   const struct apply_result *r)
 {
-	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,so}", "pid", (int)pid,
+	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,so}", "pid", (int)pid,
 			 "result", err ? "failed" : r->pending ? "started" : task->done,
 			 "functions", (json_int_t)r->nr_funcs,
 			 "threads", (json_int_t)r->stats.threads,
@@ -87,6 +87,7 @@ static json_t *json_result(const struct task *task, pid_t pid, const struct err 
 			 "memory", (json_int_t)r->memory,
 			 "held", (json_int_t)r->held,
 			 "children", (json_int_t)r->children,
+			 "faulted_callbacks", (json_int_t)r->faulted_callbacks,
 			 "retained", r->retained, "pending", r->pending,
 			 "unwinder_told", r->eh_registered,
 			 "error", cmd_json_error(err));
@@ -108,6 +109,10 @@ static void print_result(const struct task *task, const struct process *process,
 		printf(", %zu forked process%s", r->children, r->children == 1 ? "" : "es");
 	if (r->pending)
 		printf("; not every thread yet: stitch apply --resume %d", process->pid);
+	if (r->faulted_callbacks)
+		printf(", %u callback%s faulted and %s broken off", r->faulted_callbacks,
+		       r->faulted_callbacks == 1 ? "" : "s",
+		       r->faulted_callbacks == 1 ? "was" : "were");
 	printf("%s\n", r->retained ? "; its memory stays in the process" : "");
 }
 

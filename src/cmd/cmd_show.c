@@ -13,6 +13,7 @@ static const char *ref_kind(enum slp_ref_kind kind)
 	static const char *const names[] = {
 		[SLP_REF_ADDRESS] = "address", [SLP_REF_IMPORT] = "import",
 		[SLP_REF_TLS] = "tls", [SLP_REF_IFUNC] = "ifunc",
+		[SLP_REF_PATCH] = "itself",
 	};
 
 	return names[kind];
@@ -44,7 +45,13 @@ static void print_slp(const struct slp *slp)
 		printf("  object %s, build ID %s\n", object->name, object->build_id);
 		for (size_t j = 0; j < object->nr_funcs; j++)
 			print_func(slp, &object->funcs[j]);
+		for (unsigned j = 0; j < NR_CALLBACKS; j++)
+			if (object->callbacks[j])
+				printf("    callback %s\n", slp_callback_name((enum slp_callback)j));
 	}
+	for (size_t i = 0; i < slp->nr_states; i++)
+		printf("  state %" PRIu64 " in version %" PRIu64 "\n", slp->states[i].id,
+		       slp->states[i].version);
 	for (size_t i = 0; i < slp->nr_refs; i++) {
 		const struct slp_ref *ref = &slp->refs[i];
 
@@ -52,7 +59,7 @@ static void print_slp(const struct slp *slp)
 		if (ref->kind == SLP_REF_IMPORT)
 			printf("%s%s", ref->version ? " " : "",
 			       ref->version ? ref->version : "");
-		else
+		else if (ref->kind != SLP_REF_PATCH)
 			printf(" %#" PRIx64 " in %s", ref->vaddr,
 			       slp->objects[ref->object].name);
 		printf(")\n");

@@ -13,6 +13,7 @@ enum {
 	PAGE = 4096,
 	EH_OBJECT_SIZE = 128,
 	MAX_SECTION = 64 << 20,
+	SELF_STATES = 16, SELF_NAME = 24, SELF_SIZE = 32, /* struct klp_patch */
 };
 
 enum group { GROUP_NONE, GROUP_CODE, GROUP_RODATA, GROUP_DATA };
@@ -36,7 +37,7 @@ struct job {
 	uint64_t *off;        /* by section: in its group */
 	struct entry *entries;
 	size_t nr_entries;
-	uint64_t stubs_off, got_off;
+	uint64_t stubs_off, got_off, names_off;
 };
 
 #define UNSUPPORTED(reason, ...) err_new(ERR_UNSUPPORTED, reason, __VA_ARGS__)
@@ -146,6 +147,54 @@ static struct err *count_relocs(struct job *job, uint32_t section)
 	return err;
 }
 
+/*
+ * What include/stitch/livepatch.h shares with the tool: the patch's struct klp_patch, its
+ * objects, their names.
+ */
+static void place_self(struct job *job)
+{
+	struct linked *out = job->out;
+	struct buf *data = &out->data.bytes;
+
+	buf_align(data, 16);
+	out->self = buf_add(data, NULL, SELF_SIZE);
+	out->objects = buf_add(data, NULL, LINK_OBJECT_SIZE * job->slp->nr_objects);
+	job->names_off = buf_add(data, job->slp->name, strlen(job->slp->name) + 1);
+	for (size_t i = 0; i < job->slp->nr_objects; i++)
+		buf_add(data, job->slp->objects[i].name,
+			strlen(job->slp->objects[i].name) + 1);
+	if (!slp_has_callbacks(job->slp))
+		return;
+	buf_align(&out->code.bytes, 16);
+	out->call_code = buf_add(&out->code.bytes, NULL, job->arch->call.code_size);
+	if (job->arch->call_code)
+		job->arch->call_code(out->code.bytes.data + out->call_code);
+}
+
+static void put_word(const struct job *job, uint64_t at, uint64_t value)
+{
+	const struct link_group *data = &job->out->data;
+
+	bytes_put(data->bytes.data + (at - data->addr), 8, value, job->arch->big_endian);
+}
+
+static void fill_self(const struct job *job)
+{
+	const struct linked *out = job->out;
+	uint64_t name = out->data.addr + job->names_off;
+
+	if (job->slp->states_symbol)
+		put_word(job, out->self + SELF_STATES,
+			 linked_symbol(out, job->slp, job->slp->states_symbol));
+	put_word(job, out->self + SELF_NAME, name);
+	name += strlen(job->slp->name) + 1;
+	for (size_t i = 0; i < job->slp->nr_objects; i++) {
+		put_word(job, out->objects + LINK_OBJECT_SIZE * i, name);
+		put_word(job, out->objects + LINK_OBJECT_SIZE * i + 8, out->self);
+		name += strlen(job->slp->objects[i].name) + 1;
+	}
+}
+
 /* Room for GOT entries, stubs and islands, now that their numbers are known. */
 static struct err *place_entries(struct job *job)
 {
@@ -167,6 +216,8 @@ static struct err *place_entries(struct job *job)
 	out->islands = buf_add(&out->code.bytes, NULL, out->islands_size);
 	buf_align(&out->data.bytes, 16);
 	out->eh_object = buf_add(&out->data.bytes, NULL, EH_OBJECT_SIZE);
+	if (slp_needs_runtime(job->slp))
+		place_self(job);
 	return NULL;
 }
 
@@ -202,6 +253,14 @@ static struct err *place_arena(struct job *job)
 	out->islands += out->code.addr;
 	out->slots += out->rodata.addr;
 	out->eh_object += out->data.addr;
+	if (slp_has_callbacks(job->slp)) {
+		out->call_code += out->code.addr;
+		out->call_stack = out->data.addr;
+	}
+	if (slp_needs_runtime(job->slp)) {
+		out->self += out->data.addr;
+		out->objects += out->data.addr;
+	}
 	if (out->eh_frame_size)
 		out->eh_frame += out->rodata.addr;
 	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
@@ -258,6 +317,10 @@ static struct err *symbol_value(const struct job *job, uint32_t symbol, uint64_t
 		return UNSUPPORTED("bad-patch", "symbol %s is not explained", sym->name);
 	if (ref->kind == SLP_REF_IMPORT)
 		return import_value(job, ref, value);
+	if (ref->kind == SLP_REF_PATCH) {
+		*value = job->out->self;
+		return NULL;
+	}
 	if (ref->kind == SLP_REF_IFUNC)
 		return resolve_ifunc(&job->resolver, job->objects[ref->object],
 				     ref->name, ref->vaddr, value);
@@ -422,12 +485,17 @@ static struct err *link_all(struct job *job)
 
 	/* The slots come first in their group, so they share one page. */
 	buf_add(&job->out->rodata.bytes, NULL, 8 * slp_nr_funcs(job->slp));
+	/* A stack that overflows meets the read-only group in front of it. */
+	if (slp_has_callbacks(job->slp))
+		buf_add(&job->out->data.bytes, NULL, LINK_CALL_STACK);
 	if ((err = place_sections(job)) || (err = place_entries(job)) ||
 	    (err = place_arena(job)) || (err = fill_entries(job)))
 		return err;
 	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
 		if (job->group[i] != GROUP_NONE && (err = apply_relocs(job, (uint32_t)i)))
 			return err;
+	if (slp_needs_runtime(job->slp))
+		fill_self(job);
 	return NULL;
 }
 

@@ -23,6 +23,9 @@
 enum {
 	LINK_ISLAND_SIZE = 128, /* a gate, and a function's displaced instructions: */
 	LINK_ISLAND_COPY = 16,  /* where those begin in it */
+	LINK_CALL_STACK = 65536 + 16384, /* of callbacks, with what is kept meanwhile */
+	LINK_SELF_RUNTIME = 0, LINK_SELF_PREV = 8, /* in self: words for who writes them */
+	LINK_OBJECT_SIZE = 32, LINK_OBJECT_ERRNO = 16, /* address of errno, what it was */
 };
 
 struct link_group {
@@ -40,6 +43,11 @@ struct linked {
 	uint64_t eh_frame;
 	size_t eh_frame_size; /* with the zero record at its end */
 	uint64_t eh_object; /* room for what libgcc's list wants, in data */
+	/* Where the patch needs it, else 0; the layouts are include/stitch/livepatch.h's. */
+	uint64_t self;      /* struct klp_patch, in data: runtime and prev are not filled in */
+	uint64_t objects;   /* struct klp_object for each of the patch's, in data */
+	uint64_t call_code; /* CALL_CODE_SIZE bytes in code for calls in the target */
+	uint64_t call_stack; /* LINK_CALL_STACK bytes of data, its beginning */
 	uint64_t *section_addr; /* by number in the patch file; 0: not loaded */
 };
 

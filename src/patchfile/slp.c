@@ -16,6 +16,11 @@ enum { MAX_FILE = 256 << 20 };
 
 #define BAD(...) err_new(ERR_FAILED, "bad-patch", __VA_ARGS__)
 
+static const char *const callback_names[NR_CALLBACKS] = {
+	[CALLBACK_PRE_PATCH] = "pre_patch", [CALLBACK_POST_PATCH] = "post_patch",
+	[CALLBACK_PRE_UNPATCH] = "pre_unpatch", [CALLBACK_POST_UNPATCH] = "post_unpatch",
+};
+
 static bool get_string(const json_t *from, const char *key, char **value)
 {
 	const char *text = json_string_value(json_object_get(from, key));
@@ -98,6 +103,38 @@ static bool load_func(const struct slp *slp, const json_t *from, struct slp_func
 	return true;
 }
 
+static bool load_callbacks(const struct slp *slp, const json_t *from,
+			   struct slp_object *object)
+{
+	const json_t *all = json_object_get(from, "callbacks");
+
+	for (unsigned i = 0; i < NR_CALLBACKS; i++) {
+		const json_t *item = json_object_get(all, callback_names[i]);
+
+		if (item && !get_symbol(slp, item, true, &object->callbacks[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool load_states(struct slp *slp, const json_t *meta)
+{
+	const json_t *array = json_object_get(meta, "states"), *item;
+	size_t i;
+
+	if (!array)
+		return true;
+	json_array_foreach(array, i, item) {
+		struct slp_state *state = ARRAY_ADD(slp->states, slp->nr_states);
+
+		if (!get_number(item, "id", &state->id) || !state->id ||
+		    !get_number(item, "version", &state->version))
+			return false;
+	}
+	return get_symbol(slp, json_object_get(meta, "states_symbol"), true,
+			  &slp->states_symbol);
+}
+
 static struct err *load_object(const struct slp *slp, const json_t *from,
 			       struct slp_object *object)
 {
@@ -112,6 +149,8 @@ static struct err *load_object(const struct slp *slp, const json_t *from,
 		if (!load_func(slp, item, ARRAY_ADD(object->funcs, object->nr_funcs)))
 			return BAD("%s: function number %zu cannot be read",
 				   object->name, i + 1);
+	if (!load_callbacks(slp, from, object))
+		return BAD("%s: its callbacks cannot be read", object->name);
 	return NULL;
 }
 
@@ -129,6 +168,10 @@ static bool load_ref(const struct slp *slp, const json_t *from, struct slp_ref *
 		ref->kind = SLP_REF_IMPORT;
 		get_string(from, "version", &ref->version);
 		ref->weak = json_is_true(json_object_get(from, "weak"));
+		return get_string(from, "name", &ref->name);
+	}
+	if (!strcmp(kind, "patch")) {
+		ref->kind = SLP_REF_PATCH;
 		return get_string(from, "name", &ref->name);
 	}
 	ref->kind = !strcmp(kind, "tls") ? SLP_REF_TLS :
@@ -182,6 +225,8 @@ static struct err *load_meta(struct slp *slp, const json_t *meta)
 	json_array_foreach(refs, i, item)
 		if (!load_ref(slp, item, ARRAY_ADD(slp->refs, slp->nr_refs)))
 			return BAD("reference number %zu cannot be read", i + 1);
+	if (!load_states(slp, meta))
+		return BAD("its states cannot be read");
 	load_notes(slp, meta);
 	if (slp_nr_funcs(slp) > SLP_MAX_FUNCS)
 		return err_new(ERR_UNSUPPORTED, "too-many-functions",
@@ -273,6 +318,7 @@ void slp_free(struct slp *slp)
 		free(slp->notes[i].text);
 	}
 	free(slp->objects);
+	free(slp->states);
 	free(slp->refs);
 	free(slp->notes);
 	free(slp->name);
@@ -292,6 +338,28 @@ const struct slp_ref *slp_find_ref(const struct slp *slp, uint32_t symbol)
 		if (slp->refs[i].symbol == symbol)
 			return &slp->refs[i];
 	return NULL;
+}
+
+bool slp_has_callbacks(const struct slp *slp)
+{
+	for (size_t i = 0; i < slp->nr_objects; i++)
+		for (unsigned j = 0; j < NR_CALLBACKS; j++)
+			if (slp->objects[i].callbacks[j])
+				return true;
+	return false;
+}
+
+bool slp_needs_runtime(const struct slp *slp)
+{
+	for (size_t i = 0; i < slp->nr_refs; i++)
+		if (slp->refs[i].kind == SLP_REF_PATCH)
+			return true;
+	return slp->nr_states || slp_has_callbacks(slp);
+}
+
+const char *slp_callback_name(enum slp_callback which)
+{
+	return callback_names[which];
 }
 
 size_t slp_nr_funcs(const struct slp *slp)

@@ -11,7 +11,7 @@
 #include "image.h"
 
 enum {
-	SLP_FORMAT = 1,
+	SLP_FORMAT = 2,      /* 1: without callbacks and states */
 	SLP_HASH_SIZE = 32,  /* SHA-256 */
 	SLP_MAX_FUNCS = 512, /* in one patch: their slots share one page */
 };
@@ -33,9 +33,25 @@ struct slp_func {
 	char *reason;         /* why it is in the patch; for people */
 };
 
+/* Functions of the patch that are called in the target (kernel, struct klp_callbacks). */
+enum slp_callback {
+	CALLBACK_PRE_PATCH,
+	CALLBACK_POST_PATCH,
+	CALLBACK_PRE_UNPATCH,
+	CALLBACK_POST_UNPATCH,
+	NR_CALLBACKS,
+};
+
+/* What of the process the patch changes for good (kernel, struct klp_state). */
+struct slp_state {
+	uint64_t id;          /* not 0 */
+	uint64_t version;
+};
+
 struct slp_object {
 	char *name;
 	char *build_id;       /* hex */
+	uint32_t callbacks[NR_CALLBACKS]; /* symbols; 0: none */
 	struct slp_func *funcs;
 	size_t nr_funcs;
 };
@@ -45,6 +61,7 @@ enum slp_ref_kind {
 	SLP_REF_IMPORT,  /* a dynamic symbol, found as the object would find it */
 	SLP_REF_TLS,     /* a thread-local variable of an object of the patch */
 	SLP_REF_IFUNC,   /* what the ifunc resolver at vaddr chose at start-up */
+	SLP_REF_PATCH,   /* what the patch knows of itself (include/stitch/livepatch.h) */
 };
 
 struct slp_ref {
@@ -70,6 +87,9 @@ struct slp {
 	size_t nr_objects;
 	struct slp_ref *refs;
 	size_t nr_refs;
+	struct slp_state *states;
+	size_t nr_states;
+	uint32_t states_symbol; /* of the array in the patch; 0: none */
 	struct slp_note *notes; /* what the builder saw and left alone */
 	size_t nr_notes;
 };
@@ -86,6 +106,11 @@ void slp_freep(struct slp **slp);
 
 const struct slp_ref *slp_find_ref(const struct slp *slp, uint32_t symbol);
 size_t slp_nr_funcs(const struct slp *slp);
+bool slp_has_callbacks(const struct slp *slp);
+/* It uses more of the target than its own memory: callbacks, states, shadow variables. */
+bool slp_needs_runtime(const struct slp *slp);
+/* "pre_patch" */
+const char *slp_callback_name(enum slp_callback which);
 
 /* ---- writing ---------------------------------------------------------- */
 

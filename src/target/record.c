@@ -52,6 +52,10 @@ static void patch_free(struct record_patch *patch)
 		record_func_done(&patch->funcs[i]);
 	free(patch->funcs);
 	free(patch->landings);
+	for (size_t i = 0; i < patch->nr_objects; i++)
+		free(patch->objects[i].name);
+	free(patch->objects);
+	free(patch->states);
 	free(patch->name);
 	free(patch->digest);
 	free(patch->description);
@@ -119,15 +123,20 @@ static json_t *put_hex(uint64_t value)
 	return json_sprintf("%#" PRIx64, value);
 }
 
-static bool get_hex(const json_t *from, const char *key, uint64_t *value)
+static bool parse_hex(const json_t *item, uint64_t *value)
 {
-	const char *text = json_string_value(json_object_get(from, key));
+	const char *text = json_string_value(item);
 	char *end;
 
 	if (!text || !*text)
 		return false;
 	*value = strtoull(text, &end, 16);
 	return !*end;
+}
+
+static bool get_hex(const json_t *from, const char *key, uint64_t *value)
+{
+	return parse_hex(json_object_get(from, key), value);
 }
 
 static bool get_string(const json_t *from, const char *key, char **value)
@@ -221,13 +230,81 @@ static bool get_func(const json_t *from, struct record_func *func)
 	       get_ranges(from, "new_parts", &func->new_parts, &func->nr_new_parts);
 }
 
+static json_t *put_objects(const struct record_patch *patch)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < patch->nr_objects; i++) {
+		const struct record_object *object = &patch->objects[i];
+		json_t *callbacks = json_array();
+
+		for (unsigned j = 0; j < RECORD_CALLBACKS; j++)
+			json_array_append_new(callbacks, put_hex(object->callbacks[j]));
+		json_array_append_new(array, json_pack("{ss,so,so,sb,sb}",
+			"name", object->name, "self", put_hex(object->self),
+			"callbacks", callbacks, "pre_patched", object->pre_patched,
+			"post_patched", object->post_patched));
+	}
+	return array;
+}
+
+static bool get_object(const json_t *from, struct record_object *object)
+{
+	const json_t *callbacks = json_object_get(from, "callbacks");
+
+	object->pre_patched = json_is_true(json_object_get(from, "pre_patched"));
+	object->post_patched = json_is_true(json_object_get(from, "post_patched"));
+	for (unsigned j = 0; j < RECORD_CALLBACKS; j++)
+		if (!parse_hex(json_array_get(callbacks, j), &object->callbacks[j]))
+			return false;
+	return get_string(from, "name", &object->name) &&
+	       get_hex(from, "self", &object->self);
+}
+
+static json_t *put_states(const struct record_patch *patch)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < patch->nr_states; i++)
+		json_array_append_new(array, json_pack("[o,o]",
+			put_hex(patch->states[i].id), put_hex(patch->states[i].version)));
+	return array;
+}
+
+/* What only patches that say something to the process have. */
+static bool get_livepatch(const json_t *from, struct record_patch *patch)
+{
+	const json_t *objects = json_object_get(from, "objects"), *item;
+	const json_t *states = json_object_get(from, "states");
+	size_t i;
+
+	if (!get_hex(from, "self", &patch->self) ||
+	    !get_hex(from, "call_code", &patch->call_code) ||
+	    !get_hex(from, "call_stack", &patch->call_stack) ||
+	    !get_hex(from, "calling", &patch->calling) ||
+	    !json_is_array(objects) || !json_is_array(states))
+		return false;
+	json_array_foreach(objects, i, item)
+		if (!get_object(item, ARRAY_ADD(patch->objects, patch->nr_objects)))
+			return false;
+	json_array_foreach(states, i, item) {
+		struct record_state *state = ARRAY_ADD(patch->states, patch->nr_states);
+
+		if (!parse_hex(json_array_get(item, 0), &state->id) ||
+		    !parse_hex(json_array_get(item, 1), &state->version))
+			return false;
+	}
+	return patch->calling <= RECORD_CALLBACKS * patch->nr_objects;
+}
+
 static json_t *put_patch(const struct record_patch *patch)
 {
 	json_t *funcs = json_array();
 
 	for (size_t i = 0; i < patch->nr_funcs; i++)
 		json_array_append_new(funcs, put_func(&patch->funcs[i]));
-	return json_pack("{ss,ss,ss,sI,ss,sb,sb,sb,so,so,so,so,so,so,so,so,so,so,sI,so}",
+	return json_pack("{ss,ss,ss,sI,ss,sb,sb,sb,so,so,so,so,so,so,so,so,so,so,sI,so,"
+			 "so,so,so,so,so,so}",
 			 "name", patch->name, "digest", patch->digest,
 			 "description", patch->description,
 			 "applied_at", (json_int_t)patch->applied_at,
@@ -245,7 +322,12 @@ static json_t *put_patch(const struct record_patch *patch)
 			 "eh_object", put_hex(patch->eh_object),
 			 "dispatch", put_hex(patch->dispatch),
 			 "dispatch_bits", (json_int_t)patch->dispatch_bits,
-			 "functions", funcs);
+			 "functions", funcs,
+			 "self", put_hex(patch->self),
+			 "call_code", put_hex(patch->call_code),
+			 "call_stack", put_hex(patch->call_stack),
+			 "calling", put_hex(patch->calling),
+			 "objects", put_objects(patch), "states", put_states(patch));
 }
 
 static bool get_state(const json_t *from, enum patch_state *state)
@@ -290,7 +372,7 @@ static bool get_patch(const json_t *from, struct record_patch *patch)
 	json_array_foreach(funcs, i, item)
 		if (!get_func(item, ARRAY_ADD(patch->funcs, patch->nr_funcs)))
 			return false;
-	return true;
+	return get_livepatch(from, patch);
 }
 
 struct err *record_parse(const char *text, size_t size, struct record *record)
@@ -301,7 +383,7 @@ struct err *record_parse(const char *text, size_t size, struct record *record)
 	struct err *err = NULL;
 	size_t i;
 
-	if (!root || !json_is_array(patches)) {
+	if (!root || !json_is_array(patches) || !get_hex(root, "runtime", &record->runtime)) {
 		json_decref(root);
 		return BAD("its text cannot be read%s%s", root ? "" : ": ",
 			   root ? "" : why.text);
@@ -330,7 +412,7 @@ static struct err *parse_mapping(const uint8_t *bytes, struct record *record)
 {
 	uint64_t version = bytes_get(bytes + AT_VERSION, 4, false);
 
-	/* Format 1 was never released: its transitions held all threads. */
+	/* Formats 1 and 2 were never released. */
 	if (version < RECORD_VERSION)
 		return BAD("it has the format %" PRIu64 " of an older stitch", version);
 	if (version > RECORD_VERSION)
@@ -446,7 +528,7 @@ struct err *record_prepare(const struct process *process, const struct record *r
 
 	for (size_t i = 0; i < record->nr_patches; i++)
 		json_array_append_new(patches, put_patch(record->patches[i]));
-	root = json_pack("{so}", "patches", patches);
+	root = json_pack("{so,so}", "patches", patches, "runtime", put_hex(record->runtime));
 	text = json_dumps(root, JSON_COMPACT);
 	json_decref(root);
 	if (!text)

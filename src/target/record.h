@@ -17,8 +17,9 @@
 
 enum {
 	RECORD_SIZE = 1 << 20,
-	RECORD_VERSION = 2,
+	RECORD_VERSION = 3,
 	RECORD_OLD_BYTES = 16,
+	RECORD_CALLBACKS = 4,
 };
 
 /* A run of addresses. */
@@ -45,6 +46,19 @@ struct record_func {
 	size_t nr_old_parts;
 	struct range *new_parts;
 	size_t nr_new_parts;
+};
+
+/* One object of a patch with callbacks; which are owed follows from the two marks. */
+struct record_object {
+	char *name;
+	uint64_t self;        /* its struct klp_object, what callbacks are given */
+	uint64_t callbacks[RECORD_CALLBACKS]; /* addresses, 0: none; in the order of slp.h */
+	bool pre_patched;     /* pre_patch has run, so post_unpatch is owed */
+	bool post_patched;    /* post_patch has run, so pre_unpatch is owed */
+};
+
+struct record_state {
+	uint64_t id, version;
 };
 
 /* In the order of a patch's life; see the table in transition/apply.h. */
@@ -78,9 +92,19 @@ struct record_patch {
 	unsigned dispatch_bits;
 	struct record_func *funcs;
 	size_t nr_funcs;
+	/* Of patches that need them, else 0 (include/stitch/livepatch.h). */
+	uint64_t self;        /* its struct klp_patch */
+	uint64_t call_code, call_stack; /* for calls of its functions (target/call.h) */
+	struct record_object *objects;
+	size_t nr_objects;
+	struct record_state *states;
+	size_t nr_states;
+	/* A callback that may have been begun: object * RECORD_CALLBACKS + which, + 1. */
+	uint64_t calling;
 };
 
 struct record {
+	uint64_t runtime;     /* what its patches share (struct klp_runtime_); 0: nothing */
 	uint64_t addr;        /* 0: the process has none */
 	uint64_t active;      /* the header's word: sequence * 2 + slot */
 	struct record_patch **patches; /* oldest first */

@@ -16,20 +16,11 @@
 #include "mem.h"
 
 enum {
-	STOP_MS = 50,        /* a thread that takes longer is passed over */
 	CALL_MS = 5000,
 	CODE_MAX = 64,
 	FRAME_MAX = 512,
 	TRIES = 200,
-	MAX_CANDIDATES = 64,
 };
-
-#ifndef PTRACE_O_SUSPEND_SECCOMP
-#define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
-#endif
-#ifndef PTRACE_EVENT_STOP
-#define PTRACE_EVENT_STOP 128
-#endif
 
 static long ptrace_do(long request, pid_t tid, uint64_t data)
 {
@@ -108,7 +99,7 @@ static struct err *check_nobody_in(struct process *process, uint64_t cell)
 /* Before a thread is borrowed: looking at all may be needed. */
 static struct err *choose_cell(struct remote *remote)
 {
-	struct process *process = remote->process;
+	struct process *process = remote->b.process;
 
 	remote->code = find_cell(process, CELL_FREE);
 	if (remote->code)
@@ -123,156 +114,43 @@ static struct err *choose_cell(struct remote *remote)
 
 static struct err *place_code(struct remote *remote)
 {
-	const struct arch *arch = remote->process->arch;
+	const struct arch *arch = remote->b.process->arch;
 	uint8_t code[CODE_MAX];
 	struct err *err = event_step("remote-code");
 
 	if (err)
 		return err;
 	arch->remote_code(code);
-	err = process_write(remote->process, remote->code, code, arch->remote.code_size);
+	err = process_write(remote->b.process, remote->code, code, arch->remote.code_size);
 	remote->placed = !err;
 	return err;
 }
 
-/* Room on its stack, in its own user mode, with nothing waiting to happen. */
-static bool can_borrow(const struct remote *remote, const struct thread *thread)
-{
-	const struct arch *arch = remote->process->arch;
-	uint64_t sp = regs_sp(arch, &thread->regs);
-	size_t below = arch->remote.red_zone + arch->remote.frame_size;
-	const struct map *map = maps_find(&remote->process->maps, sp - 1);
-
-	if (thread->state != THREAD_STOPPED || thread->signal || thread->in_group_stop)
-		return false;
-	return map && map->write && map->read && sp - below >= map->start;
-}
-
-/* A thread's own seccomp mode; threads of one process may differ. */
-static bool has_seccomp(pid_t tid)
-{
-	return process_status_number(tid, "Seccomp") > 0;
-}
-
-static struct err *suspend_seccomp(struct remote *remote)
-{
-	pid_t tid = remote->thread->tid;
-
-	if (!has_seccomp(tid))
-		return NULL;
-	if (ptrace_do(PTRACE_SETOPTIONS, tid,
-		      PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP))
-		return err_new(ERR_UNSUPPORTED, "seccomp",
-			       "process %d filters its system calls and the kernel "
-			       "does not let that be suspended (CAP_SYS_ADMIN, "
-			       "CONFIG_CHECKPOINT_RESTORE)", remote->process->pid);
-	remote->suspended_seccomp = true;
-	return NULL;
-}
-
-/* Seizes and stops one thread; keeps it if it can be borrowed. */
-static struct err *try_thread(struct remote *remote, pid_t tid)
-{
-	struct threads *threads = &remote->threads;
-	struct thread *thread;
-	bool added = false;
-	struct err *err = threads_add(threads, tid, &added);
-
-	if (err || !added)
-		return err;
-	thread = threads->thread[threads->nr - 1];
-	err_free(thread_stop(threads, thread, STOP_MS));
-	if (!can_borrow(remote, thread)) {
-		thread_release(threads, thread);
-		return NULL;
-	}
-	remote->thread = thread;
-	remote->saved = thread->regs;
-	return NULL;
-}
-
-/*
- * Whom it costs least to borrow: one that has run least, for it will hardly be missed;
- * the first thread, which most programs do their work in, last of those alike.
- */
-struct candidate {
-	pid_t tid;
-	bool has_seccomp;
-	uint64_t switches; /* how often it has gone to sleep */
-};
-
-static int by_cost(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-
-	if (x->has_seccomp != y->has_seccomp)
-		return x->has_seccomp ? 1 : -1;
-	if (x->switches != y->switches)
-		return x->switches < y->switches ? -1 : 1;
-	return x->tid < y->tid ? 1 : -1;
-}
-
-static struct candidate *list_candidates(const pid_t *tids, size_t nr)
-{
-	static const char *const fields[] = { "Seccomp", "voluntary_ctxt_switches" };
-	struct candidate *list = mem_alloc(nr * sizeof(*list));
-
-	for (size_t i = 0; i < nr; i++) {
-		uint64_t values[2];
-
-		process_status(tids[i], fields, 2, 10, values);
-		list[i] = (struct candidate){ tids[i], (int64_t)values[0] > 0, values[1] };
-	}
-	qsort(list, nr, sizeof(*list), by_cost);
-	return list;
-}
-
-static struct err *choose_thread(struct remote *remote)
-{
-	AUTO_FREE pid_t *tids = NULL;
-	AUTO_FREE struct candidate *list = NULL;
-	size_t nr;
-	struct err *err = threads_list(remote->process->pid, &tids, &nr);
-
-	if (!err) {
-		/* Of thousands it is enough to know some. */
-		nr = nr < MAX_CANDIDATES ? nr : MAX_CANDIDATES;
-		list = list_candidates(tids, nr);
-	}
-	for (size_t i = 0; i < nr && !err && !remote->thread; i++)
-		err = try_thread(remote, list[i].tid);
-	if (remote->thread)
-		return suspend_seccomp(remote);
-	if (err)
-		return err;
-	return err_new(ERR_NOT_NOW, "no-thread",
-		       "process %d has no thread that could be borrowed now",
-		       remote->process->pid);
-}
-
 struct err *remote_begin(struct process *process, struct remote *remote)
 {
+	const struct arch *arch = process->arch;
+	size_t room = arch->remote.red_zone + arch->remote.frame_size;
 	struct err *err;
 
-	*remote = (struct remote){ .process = process };
-	threads_init(&remote->threads, process);
-	remote->threads.ptrace_options = PTRACE_O_TRACESYSGOOD;
+	*remote = (struct remote){ .b.process = process };
+	threads_init(&remote->b.threads, process);
+	remote->b.threads.ptrace_options = PTRACE_O_TRACESYSGOOD;
 	if ((err = process_refresh(process)) || (err = choose_cell(remote)) ||
-	    (err = choose_thread(remote)) || (err = place_code(remote)))
+	    (err = borrow_begin(process, room, &remote->b)) || (err = place_code(remote)))
 		remote_end(remote);
 	return err;
 }
 
 static struct err *send_there(struct remote *remote, long nr, const uint64_t args[6])
 {
-	const struct process *process = remote->process;
+	const struct process *process = remote->b.process;
 	const struct arch *arch = process->arch;
-	uint64_t sp = regs_sp(arch, &remote->saved), pc_back;
+	uint64_t sp = regs_sp(arch, &remote->b.saved), pc_back;
 	uint8_t frame[FRAME_MAX], slot[8];
 	struct regs call;
 	struct err *err;
 
-	arch->remote_frame(&remote->saved, remote->code, frame, &call, &pc_back);
+	arch->remote_frame(&remote->b.saved, remote->code, frame, &call, &pc_back);
 	bytes_put(slot, 8, pc_back, arch->big_endian);
 	regs_set(arch, &call, arch->sysret_off, (uint64_t)nr);
 	for (int i = 0; i < 6; i++)
@@ -283,47 +161,25 @@ static struct err *send_there(struct remote *remote, long nr, const uint64_t arg
 				 arch->remote.frame_size)) ||
 	    (err = event_step("remote-send")))
 		return err;
-	err = thread_set_regs(arch, remote->thread->tid, &call);
+	err = thread_set_regs(arch, remote->b.thread->tid, &call);
 	if (!err)
 		remote->busy = true;
 	return err;
 }
 
 /*
- * Lets the thread run to its next system call stop.  Anything else that comes
- * first (a signal, a group stop) finds the thread before the call: it gets its
- * own registers back and is let go to do what it has to.
+ * Anything but a system call stop (a signal, a group stop) finds the thread before the
+ * call: it gets its own registers back and is let go to do what it has to.
  */
 static struct err *run_to_call_stop(struct remote *remote)
 {
-	struct thread *thread = remote->thread;
-	bool reported;
-	int status;
-	struct err *err;
-
-	if (ptrace_do(PTRACE_SYSCALL, thread->tid, 0))
-		return err_sys(errno, "thread %d: resuming", (int)thread->tid);
-	err = thread_wait(thread->tid, clock_ms() + CALL_MS, &status, &reported);
-	if (err)
-		return err;
-	if (!reported)
-		return err_new(ERR_FAILED, "system", "thread %d does not return from a "
-			       "system call made for it", (int)thread->tid);
-	if (!WIFSTOPPED(status)) {
-		thread->state = THREAD_GONE;
-		return err_new(ERR_GONE, "gone", "thread %d has ended", (int)thread->tid);
-	}
-	if (status >> 16 == 0 && WSTOPSIG(status) == (SIGTRAP | 0x80))
-		return NULL;
-	thread->signal = status >> 16 ? 0 : WSTOPSIG(status);
-	return err_new(ERR_NOT_NOW, "signal", "thread %d had a signal to take",
-		       (int)thread->tid);
+	return borrow_run(&remote->b, CALL_MS);
 }
 
 struct err *remote_call(struct remote *remote, long nr, const uint64_t args[6],
 			int64_t *result)
 {
-	const struct arch *arch = remote->process->arch;
+	const struct arch *arch = remote->b.process->arch;
 	struct regs regs;
 	struct err *err;
 
@@ -331,7 +187,7 @@ struct err *remote_call(struct remote *remote, long nr, const uint64_t args[6],
 	    (err = run_to_call_stop(remote)) ||          /* at its entry */
 	    (err = event_step("remote-entered")) ||
 	    (err = run_to_call_stop(remote)) ||          /* at its exit */
-	    (err = thread_get_regs(arch, remote->thread->tid, &regs)))
+	    (err = thread_get_regs(arch, remote->b.thread->tid, &regs)))
 		return err;
 	*result = (int64_t)regs_get(arch, &regs, arch->sysret_off);
 	return event_step("remote-returned");
@@ -345,7 +201,7 @@ struct err *remote_call(struct remote *remote, long nr, const uint64_t args[6],
  */
 static bool put_back(struct remote *remote)
 {
-	struct thread *thread = remote->thread;
+	struct thread *thread = remote->b.thread;
 	bool reported = false;
 	struct err *err;
 	int status;
@@ -364,7 +220,7 @@ static bool put_back(struct remote *remote)
 		if (!(status >> 16))
 			thread->signal = WSTOPSIG(status);
 	}
-	err = thread_set_regs(remote->process->arch, thread->tid, &remote->saved);
+	err = thread_set_regs(remote->b.process->arch, thread->tid, &remote->b.saved);
 	err_free(err);
 	return !err;
 }
@@ -373,13 +229,13 @@ void remote_end(struct remote *remote)
 {
 	static const uint8_t zeroes[CODE_MAX];
 
-	if (remote->busy && remote->thread->state == THREAD_STOPPED)
+	if (remote->busy && remote->b.thread->state == THREAD_STOPPED)
 		remote->busy = !put_back(remote);
 	/* Nobody is in it any more: the page is as it was. */
 	if (remote->placed && !remote->busy)
-		err_free(process_write(remote->process, remote->code, zeroes, CODE_MAX));
+		err_free(process_write(remote->b.process, remote->code, zeroes, CODE_MAX));
 	remote->placed = remote->busy = false;
-	threads_done(&remote->threads);
+	threads_done(&remote->b.threads);
 }
 
 static struct err *run_from(struct process *process, struct remote_plan *plan, size_t nr)

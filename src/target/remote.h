@@ -12,18 +12,13 @@
 #ifndef STITCH_TARGET_REMOTE_H
 #define STITCH_TARGET_REMOTE_H
 
-#include "process.h"
-#include "threads.h"
+#include "borrow.h"
 
 struct remote {
-	struct process *process;
-	struct threads threads;
-	struct thread *thread;
+	struct borrowed b;
 	uint64_t code;     /* address of the way back */
-	struct regs saved; /* the thread's own registers */
 	bool placed;       /* the way back stands at code */
 	bool busy;         /* the thread is in our code */
-	bool suspended_seccomp;
 };
 
 /*

@@ -444,7 +444,8 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 	thread->asked = false;
 	if (event == PTRACE_EVENT_STOP) {
 		thread->in_group_stop = WSTOPSIG(status) != SIGTRAP;
-	} else if (!event) {
+	} else if (!event && WSTOPSIG(status) != (SIGTRAP | 0x80)) {
+		/* The other is a system call's stop (PTRACE_O_TRACESYSGOOD). */
 		thread->signal = WSTOPSIG(status);
 	}
 	err = thread_get_regs(arch, thread->tid, &thread->regs);

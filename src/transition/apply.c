@@ -9,11 +9,13 @@
 #include <time.h>
 
 #include "bytes.h"
+#include "callbacks.h"
 #include "children.h"
 #include "event.h"
 #include "job.h"
 #include "mem.h"
 #include "redirect.h"
+#include "runtime.h"
 
 /* ---- which objects ------------------------------------------------------ */
 
@@ -56,7 +58,7 @@ static struct err *find_objects(const struct process *process, const struct slp 
 	struct err *err = NULL;
 
 	*objects = mem_alloc(slp->nr_objects * sizeof(**objects));
-	if (!slp_nr_funcs(slp))
+	if (!slp_nr_funcs(slp) && !slp_has_callbacks(slp))
 		return REFUSE("empty-patch", "patch %s replaces no function", slp->name);
 	for (size_t i = 0; i < slp->nr_objects && !err; i++)
 		err = find_object(process, &slp->objects[i], &(*objects)[i]);
@@ -82,6 +84,27 @@ static void describe(struct record_patch *patch, const struct slp *slp,
 	patch->islands = (struct range){ linked->islands, linked->islands_size };
 	patch->eh_frame = linked->eh_frame;
 	patch->eh_frame_size = linked->eh_frame_size;
+}
+
+/* What the patch says to the process, beyond its functions. */
+static void describe_livepatch(struct record_patch *patch, const struct slp *slp,
+			       const struct linked *linked)
+{
+	patch->self = linked->self;
+	patch->call_code = linked->call_code;
+	patch->call_stack = linked->call_stack;
+	for (size_t i = 0; i < slp->nr_states; i++)
+		*ARRAY_ADD(patch->states, patch->nr_states) =
+			(struct record_state){ slp->states[i].id, slp->states[i].version };
+	for (size_t i = 0; i < slp->nr_objects && slp_has_callbacks(slp); i++) {
+		struct record_object *object = ARRAY_ADD(patch->objects, patch->nr_objects);
+
+		object->name = mem_strdup(slp->objects[i].name);
+		object->self = linked->objects + LINK_OBJECT_SIZE * i;
+		for (unsigned j = 0; j < NR_CALLBACKS; j++)
+			object->callbacks[j] = !slp->objects[i].callbacks[j] ? 0 :
+				linked_symbol(linked, slp, slp->objects[i].callbacks[j]);
+	}
 }
 
 static struct err *prepare_funcs(struct job *job, const struct slp *slp,
@@ -197,6 +220,39 @@ static struct err *check_machine(const struct arch *arch)
 	return NULL;
 }
 
+static const struct slp_state *find_state(const struct slp *slp, uint64_t id)
+{
+	for (size_t i = 0; i < slp->nr_states; i++)
+		if (slp->states[i].id == id)
+			return &slp->states[i];
+	return NULL;
+}
+
+/*
+ * No state may become older, and who replaces all must know all (kernel,
+ * klp_is_patch_compatible).
+ */
+static struct err *check_states(const struct job *job, const struct slp *slp)
+{
+	for (size_t i = 0; i < job->record.nr_patches; i++) {
+		const struct record_patch *patch = job->record.patches[i];
+
+		for (size_t j = 0; patch->state == PATCH_APPLIED && j < patch->nr_states; j++) {
+			const struct slp_state *state = find_state(slp, patch->states[j].id);
+
+			if (state ? state->version >= patch->states[j].version : !slp->replace)
+				continue;
+			return REFUSE("incompatible-state", "process %d: patch %s has state %"
+				      PRIu64 " in version %" PRIu64 ", %s %s; revert %s first",
+				      job->process->pid, patch->name, patch->states[j].id,
+				      patch->states[j].version, slp->name, state ?
+				      "only in an older one" : "would replace it without",
+				      patch->name);
+		}
+	}
+	return NULL;
+}
+
 /* What can be known without touching anything; plan is what would be done. */
 static struct err *check_all(struct job *job, const struct slp *slp,
 			     const struct object ***objects, struct linked *linked,
@@ -207,7 +263,7 @@ static struct err *check_all(struct job *job, const struct slp *slp,
 
 	if ((err = check_machine(job->process->arch)))
 		return err;
-	if ((err = refuse_twice(job, slp)) ||
+	if ((err = refuse_twice(job, slp)) || (err = check_states(job, slp)) ||
 	    (err = find_objects(job->process, slp, objects)) ||
 	    (err = link_patch(job->process, slp, *objects, linked)))
 		return err;
@@ -237,6 +293,7 @@ static struct err *plan_patch(struct job *job, const struct slp *slp,
 		return err;
 	patch = job->patch = record_add(&job->record);
 	describe(patch, slp, linked);
+	describe_livepatch(patch, slp, linked);
 	patch->dispatch = job->dispatch.range.start;
 	patch->dispatch_bits = job->dispatch.bits;
 	if ((err = prepare_funcs(job, slp, objects, linked, landings, patch)) ||
@@ -294,14 +351,16 @@ static struct err *load_patch(struct job *job, const struct slp *slp,
 	struct err *err;
 
 	if ((err = record_create(job->process, &job->record)) ||
-	    (err = process_refresh(job->process)))
+	    (err = process_refresh(job->process)) ||
+	    (slp_needs_runtime(slp) && (err = runtime_need(job))))
 		return err;
 	/* Linked again: the record may have taken the room. */
 	linked_done(linked);
 	if ((err = plan_patch(job, slp, objects, linked, &landings)) ||
 	    (err = job_set_state(job, PATCH_LOADING)))
 		return err;
-	if ((err = memory_map(job)) || (err = memory_write(job, linked, &landings)))
+	if ((err = memory_map(job)) || (err = memory_write(job, linked, &landings)) ||
+	    (err = runtime_join(job)))
 		return undo(job, err);
 	return NULL;
 }
@@ -327,7 +386,7 @@ static struct err *enable_patch(struct job *job)
 static bool is_unfinished(const struct record_patch *patch)
 {
 	if (patch->state == PATCH_APPLIED || patch->state == PATCH_RETAINED)
-		return patch->dispatch != 0;
+		return patch->dispatch != 0 || callbacks_are_open(patch);
 	return true;
 }
 
@@ -452,6 +511,8 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 		err = enable_patch(&job);
 	}
 	steps_let_go(&job);
+	if (err && job.record.addr)
+		err_free(runtime_drop(&job));
 	memory_drop_empty_record(&job);
 	result->nr_funcs = slp_nr_funcs(slp);
 	result->memory = linked.arena.size;
@@ -520,6 +581,9 @@ static struct err *settle_others(struct job *job, const char *name)
 /* The patch could not leave: as it was, if it still can be. */
 static struct err *redo(struct job *job, struct err *why)
 {
+	if (!err_is_gone(why) && job->patch->state == PATCH_APPLIED &&
+	    callbacks_are_open(job->patch))
+		return go_back(job, why, steps_resume, "post_patch after a pre_unpatch");
 	if (err_is_gone(why) || job->patch->state != PATCH_DISABLING)
 		return why;
 	return go_back(job, why, steps_turn, "enabling a patch again that could not leave");

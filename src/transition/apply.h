@@ -45,6 +45,7 @@ struct apply_result {
 	uint64_t total_ns;
 	unsigned held;        /* times that all threads were held to change one entry */
 	bool retained;        /* its memory stays in the process */
+	unsigned faulted_callbacks; /* that did what a program dies of and were broken off */
 	bool pending;         /* the transition runs: some threads are not switched */
 	bool eh_registered;   /* the target's unwinder knows the new code */
 	size_t children;      /* processes that it forked meanwhile, and that were brought on */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "children.h"
+#include "callbacks.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static bool find_state(pid_t pid, const struct children_of *of, enum patch_state
 
 		if (strcmp(patch->name, of->name) || patch->arena.start != of->arena ||
 		    patch->state == PATCH_RETAINED ||
-		    (patch->state == PATCH_APPLIED && !patch->dispatch))
+		    (patch->state == PATCH_APPLIED && !patch->dispatch &&
+		     !callbacks_are_open(patch)))
 			continue;
 		*state = patch->state;
 		found = true;

@@ -9,6 +9,7 @@
 #include "job.h"
 #include "mem.h"
 #include "remote.h"
+#include "runtime.h"
 
 struct mapping {
 	struct range range;
@@ -221,7 +222,7 @@ static struct err *unmap_all(struct job *job, bool last)
 struct err *memory_drop(struct job *job)
 {
 	AUTO_FREE char *name = mem_strdup(job->patch->name);
-	bool last = job->record.nr_patches == 1;
+	bool last = job->record.nr_patches == 1 && !job->record.runtime;
 	struct err *err = process_refresh(job->process);
 
 	/* A tool that finds it so need not ask the memory, which may be gone. */
@@ -236,14 +237,19 @@ struct err *memory_drop(struct job *job)
 	else if ((err = record_write(job->process, &job->record)))
 		return err;
 	event("forgotten patch=%s", name);
-	return NULL;
+	if (last || !job->record.runtime)
+		return NULL;
+	err = runtime_drop(job);
+	if (!err)
+		memory_drop_empty_record(job);
+	return err;
 }
 
 void memory_drop_empty_record(struct job *job)
 {
 	struct remote_plan plan = unmap_call(job->process, job->record.addr, RECORD_SIZE);
 
-	if (!job->record.addr || job->record.nr_patches)
+	if (!job->record.addr || job->record.nr_patches || job->record.runtime)
 		return;
 	/* An empty record does no harm where this fails. */
 	err_free(remote_run(job->process, &plan, 1));

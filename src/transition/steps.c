@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "callbacks.h"
 #include "event.h"
 #include "job.h"
 #include "mem.h"
@@ -196,13 +197,19 @@ static struct err *hold_and_change(struct job *job, const struct record_func *fu
 							 const struct record_func *func))
 {
 	struct held_change held = { job->process, func, change };
+	struct err *err;
 
 	check_forget(&job->machine.check);
 	check_forbid(&job->machine.check, (struct range){ func->site + 1,
 		     job->process->arch->jump_size - 1 }, func->name);
 	job->result->held++;
 	event("holding function=%s", func->name);
-	return machine_hold(&job->machine, job->options->timeout_ms, change_held, &held);
+	/* Who is still on its way to the dispatcher's table is at the entry. */
+	job->machine.check.passing = job->patch;
+	job->machine.check.dispatch = job->dispatch.entries ? &job->dispatch : NULL;
+	err = machine_hold(&job->machine, job->options->timeout_ms, change_held, &held);
+	job->machine.check.passing = NULL;
+	return err;
 }
 
 static struct err *lead_to_gate(struct job *job, const struct record_func *func)
@@ -405,6 +412,7 @@ static struct err *supersede(struct job *job)
 		were[nr] = older->state;
 		if (job->patch->replace && older->state == PATCH_APPLIED) {
 			older->state = PATCH_RESTORING;
+			callbacks_forget(older);
 			event("superseded patch=%s by=%s", older->name, job->patch->name);
 		}
 	}
@@ -452,6 +460,19 @@ static struct err *drop_superseded(struct job *job)
 	return err;
 }
 
+/* One that has not returned goes on; a later command sees to what is left. */
+static struct err *run_post_patch(struct job *job)
+{
+	struct err *err = callbacks_run(job, CALLBACK_POST_PATCH);
+
+	if (!err || err->kind != ERR_NOT_NOW)
+		return err;
+	event("pending callback patch=%s reason=%s", job->patch->name, err->reason);
+	err_free(err);
+	job->result->pending = true;
+	return NULL;
+}
+
 static struct err *finish_enabling(struct job *job)
 {
 	struct err *err;
@@ -460,7 +481,7 @@ static struct err *finish_enabling(struct job *job)
 	    (err = dispatch_set_initial(&job->dispatch, STATE_PATCHED)))
 		return err;
 	if ((err = supersede(job)) || (err = settle_entries(job)) ||
-	    (err = return_dispatch(job)) || job->patch->dispatch || !job->patch->replace)
+	    (err = run_post_patch(job)) || (err = return_dispatch(job)) || job->patch->dispatch || !job->patch->replace)
 		return err;
 	if ((err = drop_nops(job)))
 		return err;
@@ -532,9 +553,9 @@ static struct err *go_on_enabling(struct job *job)
 
 struct err *steps_enable(struct job *job)
 {
-	struct err *err = fill_dispatch(job, STATE_UNPATCHED);
+	struct err *err = callbacks_run(job, CALLBACK_PRE_PATCH);
 
-	if (err)
+	if (err || (err = fill_dispatch(job, STATE_UNPATCHED)))
 		return err;
 	/* Who cannot have the threads leaves the process as it was. */
 	job->patch->state = PATCH_ENABLING;
@@ -606,6 +627,8 @@ static struct err *finish_disabling(struct job *job)
 	if (!err && suspended_are_possible(job->process, &by))
 		err = machine_see_suspended(&job->machine, SUSPENDED_MS);
 	if (!err)
+		err = callbacks_run(job, CALLBACK_POST_UNPATCH);
+	if (!err && !(err = begin_machine(job, NULL)))
 		err = untell_unwinder(job);
 	if (err && err->kind == ERR_NOT_NOW) {
 		/* It is out of use for everybody; a later command returns its memory. */
@@ -656,7 +679,8 @@ static struct err *resume_applied(struct job *job)
 	struct err *err;
 
 	if ((err = begin_machine(job, NULL)) || (err = settle_entries(job)) ||
-	    (err = return_dispatch(job)) || job->patch->dispatch)
+	    (err = run_post_patch(job)) || (err = return_dispatch(job)) ||
+	    job->patch->dispatch)
 		return err;
 	return drop_nops(job);
 }
@@ -673,7 +697,8 @@ static struct err *begin_disabling(struct job *job)
 		err = err_new(ERR_NOT_NOW, "unreliable", "process %d: a thread may still be "
 			      "in the dispatcher of the last transition; try again",
 			      job->process->pid);
-	if (err || (err = new_dispatch(job, STATE_PATCHED)))
+	if (err || (err = callbacks_run(job, CALLBACK_PRE_UNPATCH)) ||
+	    (err = new_dispatch(job, STATE_PATCHED)))
 		return err;
 	if ((err = begin_machine(job, &job->dispatch))) {
 		steps_let_go(job);
@@ -692,7 +717,7 @@ struct err *steps_turn(struct job *job)
 	event("reversing patch=%s", job->patch->name);
 	if (job->patch->state != PATCH_DISABLING)
 		return steps_disable(job);
-	if ((!job->dispatch.entries && (err = take_up_dispatch(job))) ||
+	if ((err = callbacks_settle(job)) || (!job->dispatch.entries && (err = take_up_dispatch(job))) ||
 	    (err = job_set_state(job, PATCH_ENABLING)))
 		return err;
 	return go_on_enabling(job);
@@ -700,8 +725,10 @@ struct err *steps_turn(struct job *job)
 
 struct err *steps_disable(struct job *job)
 {
-	struct err *err;
+	struct err *err = callbacks_settle(job);
 
+	if (err)
+		return err;
 	switch (job->patch->state) {
 	case PATCH_APPLIED:
 		return begin_disabling(job);
@@ -718,6 +745,10 @@ struct err *steps_disable(struct job *job)
 		return go_on_disabling(job);
 	case PATCH_RESTORING:
 		return finish_disabling(job);
+	case PATCH_LOADING:
+		/* Those whose pre_patch had run before something else failed. */
+		err = callbacks_run(job, CALLBACK_POST_UNPATCH);
+		return err ? err : memory_drop(job);
 	default:
 		return memory_drop(job);
 	}
@@ -729,6 +760,8 @@ struct err *steps_resume(struct job *job)
 
 	event("recovering patch=%s state=%s", job->patch->name,
 	      patch_state_name(job->patch->state));
+	if ((err = callbacks_settle(job)))
+		return err;
 	switch (job->patch->state) {
 	case PATCH_ENABLING:
 		if ((err = take_up_dispatch(job)))

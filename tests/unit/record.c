@@ -15,11 +15,12 @@ static void test_parse(void)
 		const char *text;
 		bool good;
 	} rows[] = {
-		{ "{\"patches\":[]}", true },
+		{ "{\"patches\":[],\"runtime\":\"0x0\"}", true },
+		{ "{\"patches\":[]}", false },
 		{ "{}", false },
 		{ "", false },
-		{ "{\"patches\":[{}]}", false },
-		{ "{\"patches\":[{\"name\":5}]}", false },
+		{ "{\"patches\":[{}],\"runtime\":\"0x0\"}", false },
+		{ "{\"patches\":[{\"name\":5}],\"runtime\":\"0x0\"}", false },
 		{ "{\"patches\":{}}", false },
 		{ "{\"patches\":[],\"patches\":[]}", false },
 	};

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "borrow.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+enum {
+	STOP_MS = 50,        /* a thread that takes longer is passed over */
+	MAX_CANDIDATES = 64,
+	RSEQ_CS = 8,         /* struct rseq: the critical section that it is in */
+};
+
+#ifndef PTRACE_O_SUSPEND_SECCOMP
+#define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
+#endif
+static long ptrace_do(long request, pid_t tid, uint64_t data)
+{
+	return syscall(SYS_ptrace, request, tid, NULL, (void *)(uintptr_t)data);
+}
+
+/*
+ * A restartable sequence that is left by our hand would not be begun again
+ * (kernel/rseq.c: it looks at where the thread is when it goes on).
+ */
+static bool is_in_rseq(const struct borrowed *b, const struct thread *thread)
+{
+	struct __ptrace_rseq_configuration rseq = { 0 };
+	uint64_t section = 0;
+
+	if (syscall(SYS_ptrace, PTRACE_GET_RSEQ_CONFIGURATION, thread->tid, sizeof(rseq),
+		    &rseq) <= 0 || !rseq.rseq_abi_pointer)
+		return false;
+	return !process_try_read(b->process, rseq.rseq_abi_pointer + RSEQ_CS, &section, 8) ||
+	       section;
+}
+
+/* Room on its stack, in its own user mode, with nothing waiting to happen. */
+static bool can_borrow(const struct borrowed *b, const struct thread *thread)
+{
+	uint64_t sp = regs_sp(b->process->arch, &thread->regs);
+	const struct map *map = maps_find(&b->process->maps, sp - 1);
+
+	if (thread->state != THREAD_STOPPED || thread->signal || thread->in_group_stop ||
+	    is_in_rseq(b, thread))
+		return false;
+	return map && map->write && map->read && sp - b->room >= map->start;
+}
+
+/* A thread's own seccomp mode; threads of one process may differ. */
+static bool has_seccomp(pid_t tid)
+{
+	return process_status_number(tid, "Seccomp") > 0;
+}
+
+static struct err *suspend_seccomp(struct borrowed *b)
+{
+	pid_t tid = b->thread->tid;
+
+	if (!has_seccomp(tid))
+		return NULL;
+	if (ptrace_do(PTRACE_SETOPTIONS, tid,
+		      PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP))
+		return err_new(ERR_UNSUPPORTED, "seccomp",
+			       "process %d filters its system calls and the kernel "
+			       "does not let that be suspended (CAP_SYS_ADMIN, "
+			       "CONFIG_CHECKPOINT_RESTORE)", b->process->pid);
+	b->suspended_seccomp = true;
+	return NULL;
+}
+
+/* Seizes and stops one thread; keeps it if it can be borrowed. */
+static struct err *try_thread(struct borrowed *b, pid_t tid)
+{
+	struct threads *threads = &b->threads;
+	struct thread *thread;
+	bool added = false;
+	struct err *err = threads_add(threads, tid, &added);
+
+	if (err || !added)
+		return err;
+	thread = threads->thread[threads->nr - 1];
+	err_free(thread_stop(threads, thread, STOP_MS));
+	if (!can_borrow(b, thread)) {
+		thread_release(threads, thread);
+		return NULL;
+	}
+	b->thread = thread;
+	b->saved = thread->regs;
+	return NULL;
+}
+
+/*
+ * Whom it costs least to borrow: one that has run least, for it will hardly be missed;
+ * the first thread, which most programs do their work in, last of those alike.
+ */
+struct candidate {
+	pid_t tid;
+	bool has_seccomp;
+	uint64_t switches; /* how often it has gone to sleep */
+};
+
+static int by_cost(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->has_seccomp != y->has_seccomp)
+		return x->has_seccomp ? 1 : -1;
+	if (x->switches != y->switches)
+		return x->switches < y->switches ? -1 : 1;
+	return x->tid < y->tid ? 1 : -1;
+}
+
+static struct candidate *list_candidates(const pid_t *tids, size_t nr)
+{
+	static const char *const fields[] = { "Seccomp", "voluntary_ctxt_switches" };
+	struct candidate *list = mem_alloc(nr * sizeof(*list));
+
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t values[2];
+
+		process_status(tids[i], fields, 2, 10, values);
+		list[i] = (struct candidate){ tids[i], (int64_t)values[0] > 0, values[1] };
+	}
+	qsort(list, nr, sizeof(*list), by_cost);
+	return list;
+}
+
+struct err *borrow_begin(struct process *process, size_t room, struct borrowed *b)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	AUTO_FREE struct candidate *list = NULL;
+	size_t nr;
+	struct err *err;
+
+	*b = (struct borrowed){ .process = process, .room = room };
+	threads_init(&b->threads, process);
+	b->threads.ptrace_options = PTRACE_O_TRACESYSGOOD;
+	err = threads_list(process->pid, &tids, &nr);
+	if (!err) {
+		/* Of thousands it is enough to know some. */
+		nr = nr < MAX_CANDIDATES ? nr : MAX_CANDIDATES;
+		list = list_candidates(tids, nr);
+	}
+	for (size_t i = 0; i < nr && !err && !b->thread; i++)
+		err = try_thread(b, list[i].tid);
+	if (b->thread)
+		return suspend_seccomp(b);
+	if (err)
+		return err;
+	return err_new(ERR_NOT_NOW, "no-thread",
+		       "process %d has no thread that could be borrowed now",
+		       b->process->pid);
+}
+
+void borrow_end(struct borrowed *b)
+{
+	threads_done(&b->threads);
+	b->thread = NULL;
+}
+
+struct err *borrow_run(struct borrowed *b, unsigned timeout_ms)
+{
+	struct thread *thread = b->thread;
+	bool reported;
+	int status;
+	struct err *err;
+
+	if (ptrace_do(PTRACE_SYSCALL, thread->tid, 0))
+		return err_sys(errno, "thread %d: resuming", (int)thread->tid);
+	err = thread_wait(thread->tid, clock_ms() + timeout_ms, &status, &reported);
+	if (err)
+		return err;
+	if (!reported)
+		return err_new(ERR_FAILED, "system", "thread %d does not return from what "
+			       "was asked of it", (int)thread->tid);
+	if (!WIFSTOPPED(status)) {
+		thread->state = THREAD_GONE;
+		return err_new(ERR_GONE, "gone", "thread %d has ended", (int)thread->tid);
+	}
+	if (status >> 16 == 0 && WSTOPSIG(status) == (SIGTRAP | 0x80))
+		return NULL;
+	thread->signal = status >> 16 ? 0 : WSTOPSIG(status);
+	return err_new(ERR_NOT_NOW, "signal", "thread %d had a signal to take",
+		       (int)thread->tid);
+}

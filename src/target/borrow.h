@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One thread of the target, stopped and borrowed for something that the tool needs done.
+ */
+#ifndef STITCH_TARGET_BORROW_H
+#define STITCH_TARGET_BORROW_H
+
+#include "process.h"
+#include "threads.h"
+
+struct borrowed {
+	struct process *process;
+	struct threads threads;
+	struct thread *thread;  /* stopped */
+	struct regs saved;      /* its own registers */
+	size_t room;            /* bytes that are to be had below its stack pointer */
+	bool suspended_seccomp; /* until it is given back, or the tool dies */
+};
+
+/*
+ * Borrows the thread that it costs least to borrow, of those that can be stopped in a
+ * state that allows it.  Errors: seccomp (a filter is active and may not be suspended),
+ * no-thread (not now), gone, traced.
+ */
+struct err *borrow_begin(struct process *process, size_t room, struct borrowed *b)
+	__attribute__((warn_unused_result));
+/* Gives it back as it stands. Harmless after an error and twice. */
+void borrow_end(struct borrowed *b);
+/*
+ * Lets it run to its next system call's entry or exit.  Errors: signal (it stopped for
+ * something else, which is kept for it), system (not within timeout_ms), gone.
+ */
+struct err *borrow_run(struct borrowed *b, unsigned timeout_ms)
+	__attribute__((warn_unused_result));
+
+#endif
