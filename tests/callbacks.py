@@ -15,7 +15,7 @@ from harness import Program, Stitch, Suite, need  # noqa: E402
 from live import end, follow, make, state_of, wait_for  # noqa: E402
 
 ENABLE, DISABLE = '[pre:prog post:prog]', '[pre_un:prog post_un:prog]'
-STEPS = ('callback', 'call-send', 'call-sent', 'callback-done', 'runtime-map',
+STEPS = ('arena-map', 'callback', 'call-send', 'call-sent', 'callback-done', 'runtime-map',
          'runtime-mapped', 'runtime-unmap', 'switch', 'settle', 'armed', 'restore', 'unmap')
 
 

@@ -12,8 +12,10 @@
  * (arch/x86/include/uapi/asm/sigcontext.h), the vector state as XSAVE has it, with the
  * words in it that tell the kernel so (arch/x86/kernel/fpu/signal.c).
  */
-#include <cpuid.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 #include "bytes.h"
 #include "x86_64.h"
@@ -74,6 +76,20 @@ static void put_context(uint8_t *uc, const struct regs *regs, uint64_t mask)
 	bytes_put(uc + UC_MASK, 8, mask, false);
 }
 
+/* Where the state of a feature ends; 0: nowhere in the memory of user mode. */
+static size_t feature_end(unsigned feature)
+{
+#ifdef __x86_64__
+	unsigned eax, ebx, ecx, edx;
+
+	__cpuid_count(0xd, feature, eax, ebx, ecx, edx);
+	return ecx & 1 ? 0 : ebx + eax;
+#else
+	(void)feature;
+	return 0; /* such a process is not here to be asked */
+#endif
+}
+
 /*
  * The kernel takes a state up to the size that the process may use; the register set is as
  * large as anybody's, with room for what few ask for (AMX).
@@ -82,18 +98,12 @@ static size_t state_size(const uint8_t *fp, size_t fp_size)
 {
 	uint64_t features = bytes_get(fp + SW_BYTES, 8, false);
 	uint64_t used = bytes_get(fp + XSTATE_BV, 8, false);
-	unsigned eax, ebx, ecx, edx;
 	size_t size = 576;
 
-	for (unsigned i = 2; i < 63; i++) {
-		if (!(features >> i & 1) ||
-		    (i == XFEATURE_TILE_DATA && !(used >> i & 1)))
-			continue;
-		__cpuid_count(0xd, i, eax, ebx, ecx, edx);
-		/* ecx bit 0: not in the memory of user mode. */
-		if (!(ecx & 1) && ebx + eax > size)
-			size = ebx + eax;
-	}
+	for (unsigned i = 2; i < 63; i++)
+		if (features >> i & 1 && (i != XFEATURE_TILE_DATA || used >> i & 1) &&
+		    feature_end(i) > size)
+			size = feature_end(i);
 	return size < fp_size ? size : fp_size;
 }
 

@@ -21,7 +21,7 @@ enum {
 };
 
 struct options {
-	bool json, verbose, all, explain, no_wait, resume, replace;
+	bool json, verbose, all, explain, no_wait, resume, replace, follow;
 	unsigned timeout_ms;
 	const char *exe, *name, *core;
 	/* build */
@@ -34,7 +34,7 @@ struct options {
 
 typedef int cmd_run(const struct options *options);
 
-cmd_run cmd_apply, cmd_check, cmd_revert, cmd_cancel, cmd_force, cmd_list, cmd_status, cmd_stack, cmd_show,
+cmd_run cmd_follow, cmd_apply, cmd_check, cmd_revert, cmd_cancel, cmd_force, cmd_list, cmd_status, cmd_stack, cmd_show,
 	cmd_build;
 
 /* Prints an error once and ends it; the status that goes with it. NULL: 0. */

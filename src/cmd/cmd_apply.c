@@ -297,6 +297,8 @@ int cmd_apply(const struct options *options)
 {
 	struct task task = { .run = do_apply, .done = "applied" };
 
+	if (options->follow)
+		return cmd_follow(options);
 	if (options->resume) {
 		task = (struct task){ .run = do_resume, .done = "finished" };
 		return with_record(options, &task);

@@ -34,7 +34,7 @@ static const struct command {
 };
 
 enum { OPT_EXE = 256, OPT_SOURCE, OPT_PATCH, OPT_BINARY, OPT_WORK, OPT_DESCRIPTION,
-       OPT_VERSION, OPT_CORE, OPT_NO_WAIT, OPT_RESUME, OPT_REPLACE };
+       OPT_VERSION, OPT_CORE, OPT_NO_WAIT, OPT_RESUME, OPT_REPLACE, OPT_FOLLOW };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -50,6 +50,7 @@ static const struct option long_options[] = {
 	{ "no-wait", no_argument, NULL, OPT_NO_WAIT },
 	{ "replace", no_argument, NULL, OPT_REPLACE },
 	{ "resume", no_argument, NULL, OPT_RESUME },
+	{ "follow", no_argument, NULL, OPT_FOLLOW },
 	{ "source", required_argument, NULL, OPT_SOURCE },
 	{ "patch", required_argument, NULL, OPT_PATCH },
 	{ "binary", required_argument, NULL, OPT_BINARY },
@@ -67,6 +68,7 @@ static const char option_help[] =
 	"      --exe PATH         every process that runs PATH\n"
 	"      --no-wait          apply, revert: start, switch who can be, do not wait\n"
 	"      --resume           apply: go on with what was left or interrupted\n"
+	"      --follow           apply: stay, for objects that are loaded and unloaded later\n"
 	"      --core FILE        stack: of a core file instead of a process\n"
 	"  -j, --json             print JSON for scripts\n"
 	"  -v, --verbose          print each step to standard error\n"
@@ -142,6 +144,7 @@ static int take_option(struct options *o, int opt)
 	case OPT_NO_WAIT: o->no_wait = true; break;
 	case OPT_REPLACE: o->replace = true; break;
 	case OPT_RESUME: o->resume = true; break;
+	case OPT_FOLLOW: o->follow = true; break;
 	case 'n': o->name = optarg; break;
 	case OPT_SOURCE: o->source = optarg; break;
 	case OPT_PATCH: o->patch = optarg; break;

@@ -6,47 +6,8 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "dynlink.h"
 #include "mem.h"
-
-enum { MAX_LINK_MAPS = 4096 };
-
-/*
- * struct r_debug and struct link_map of <link.h>: the debugger interface, the
- * only layout of the dynamic linker's that is fixed.
- */
-enum {
-	R_MAP = 8,               /* in struct r_debug */
-	L_ADDR = 0, L_NEXT = 24, /* in struct link_map */
-};
-
-static bool find_r_debug(const struct process *process, uint64_t *addr)
-{
-	const struct object *program = process_program(process);
-	const struct segment *dyn = image_find_segment(program->image, PT_DYNAMIC);
-	uint64_t tag, value;
-
-	for (uint64_t off = 0; dyn && off + 16 <= dyn->mem_size; off += 16) {
-		uint64_t at = program->bias + dyn->vaddr + off;
-
-		if (!process_try_read(process, at, &tag, 8) ||
-		    !process_try_read(process, at + 8, &value, 8))
-			return false;
-		tag = bytes_get(&tag, 8, process->arch->big_endian);
-		if (tag == DT_DEBUG) {
-			*addr = bytes_get(&value, 8, process->arch->big_endian);
-			return *addr != 0;
-		}
-	}
-	return false;
-}
-
-static const struct object *object_with_bias(const struct process *process, uint64_t bias)
-{
-	for (size_t i = 0; i < process->nr_objects; i++)
-		if (process->objects[i]->bias == bias && !process->objects[i]->is_vdso)
-			return process->objects[i];
-	return NULL;
-}
 
 static bool in_scope(const struct resolver *r, const struct object *object)
 {
@@ -58,30 +19,25 @@ static bool in_scope(const struct resolver *r, const struct object *object)
 
 struct err *resolver_init(struct resolver *resolver, const struct process *process)
 {
-	const struct object *program = process_program(process);
-	uint64_t at, bias;
-	struct err *err = NULL;
+	AUTO_FREE const struct object **objects = NULL;
+	struct dynlink link;
+	size_t nr;
+	struct err *err;
 
 	for (size_t i = 0; i < process->nr_objects; i++)
 		object_load_symbols(process->objects[i]);
 	*resolver = (struct resolver){ .process = process };
-	*ARRAY_ADD(resolver->scope, resolver->nr_scope) = program;
-	if (!find_r_debug(process, &at))
+	*ARRAY_ADD(resolver->scope, resolver->nr_scope) = process_program(process);
+	if (!dynlink_find(process, &link))
 		return NULL; /* a static program: it is the whole scope */
-	err = process_read_word(process, at + R_MAP, &at);
-	for (unsigned nr = 0; !err && at && nr < MAX_LINK_MAPS; nr++) {
-		const struct object *object;
-
-		if ((err = process_read_word(process, at + L_ADDR, &bias)) ||
-		    (err = process_read_word(process, at + L_NEXT, &at)))
-			break;
-		object = object_with_bias(process, bias);
-		if (object && !in_scope(resolver, object))
-			*ARRAY_ADD(resolver->scope, resolver->nr_scope) = object;
-	}
-	if (err)
+	if ((err = dynlink_list(process, &link, &objects, &nr))) {
 		resolver_done(resolver);
-	return err;
+		return err;
+	}
+	for (size_t i = 0; i < nr; i++)
+		if (!in_scope(resolver, objects[i]))
+			*ARRAY_ADD(resolver->scope, resolver->nr_scope) = objects[i];
+	return NULL;
 }
 
 void resolver_done(struct resolver *resolver)

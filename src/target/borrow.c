@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -132,6 +131,19 @@ static struct candidate *list_candidates(const pid_t *tids, size_t nr)
 	return list;
 }
 
+/* Whoever follows the process has one that stands. */
+static struct err *borrow_standing(struct borrowed *b)
+{
+	struct thread *thread = b->process->standing;
+
+	if (!can_borrow(b, thread))
+		return err_new(ERR_NOT_NOW, "no-thread", "thread %d cannot be borrowed where "
+			       "it stands", (int)thread->tid);
+	b->thread = thread;
+	b->saved = thread->regs;
+	return suspend_seccomp(b);
+}
+
 struct err *borrow_begin(struct process *process, size_t room, struct borrowed *b)
 {
 	AUTO_FREE pid_t *tids = NULL;
@@ -140,6 +152,8 @@ struct err *borrow_begin(struct process *process, size_t room, struct borrowed *
 	struct err *err;
 
 	*b = (struct borrowed){ .process = process, .room = room };
+	if (process->standing)
+		return borrow_standing(b);
 	threads_init(&b->threads, process);
 	b->threads.ptrace_options = PTRACE_O_TRACESYSGOOD;
 	err = threads_list(process->pid, &tids, &nr);
@@ -161,6 +175,12 @@ struct err *borrow_begin(struct process *process, size_t room, struct borrowed *
 
 void borrow_end(struct borrowed *b)
 {
+	if (b->process && b->process->standing) {
+		if (b->suspended_seccomp)
+			ptrace_do(PTRACE_SETOPTIONS, b->process->standing->tid, BORROW_OPTIONS);
+		b->thread = NULL;
+		return;
+	}
 	threads_done(&b->threads);
 	b->thread = NULL;
 }

@@ -5,8 +5,14 @@
 #ifndef STITCH_TARGET_BORROW_H
 #define STITCH_TARGET_BORROW_H
 
+#include <sys/ptrace.h>
+
 #include "process.h"
 #include "threads.h"
+
+/* What who follows a process and lends a thread of it has to have set. */
+#define BORROW_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | \
+			PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC)
 
 struct borrowed {
 	struct process *process;

@@ -20,6 +20,8 @@
 #include "object.h"
 #include "walk.h"
 
+struct thread;
+
 /* Where memory and files come from when the process is not a live one. */
 struct process_source {
 	void *arg;
@@ -42,6 +44,9 @@ struct process {
 	struct object **objects; /* in order of address */
 	size_t nr_objects;
 	unsigned generation;  /* goes up when an object is let go: what was known of its code */
+	/* Ours, and stands in its own user mode: what needs a thread borrows this one. */
+	struct thread *standing;
+	bool is_followed;     /* by this very program: nobody is asked to step aside */
 	bool is_lazy;         /* objects are opened when an address in them is asked for */
 	/* Files with code that could not be read, for the messages. */
 	char *unreadable;

@@ -14,6 +14,7 @@
 #include "event.h"
 #include "job.h"
 #include "mem.h"
+#include "orphans.h"
 #include "redirect.h"
 #include "runtime.h"
 
@@ -333,11 +334,15 @@ static struct err *go_back(struct job *job, struct err *why,
 	return err_wrap(err, "%s", what);
 }
 
+static struct err *undo_alone(struct job *job, struct err *why);
+
 /* An error after the first change: take everything back. */
 static struct err *undo(struct job *job, struct err *why)
 {
 	if (err_is_gone(why))
 		return why;
+	if (job->alone)
+		return undo_alone(job, why);
 	event("undoing patch=%s", job->patch->name);
 	if (job->patch->state == PATCH_LOADING)
 		steps_let_go(job);
@@ -383,8 +388,11 @@ static struct err *enable_patch(struct job *job)
 
 /* ---- what an earlier tool left -------------------------------------------- */
 
-static bool is_unfinished(const struct record_patch *patch)
+static bool is_unfinished(const struct process *process, const struct record *record,
+			  const struct record_patch *patch)
 {
+	if (orphans_is_one(process, record, patch))
+		return true;
 	if (patch->state == PATCH_APPLIED || patch->state == PATCH_RETAINED)
 		return patch->dispatch != 0 || callbacks_are_open(patch);
 	return true;
@@ -428,11 +436,13 @@ static struct err *either(struct err *first, struct err *second)
 	return first;
 }
 
-static struct record_patch *find_unfinished(const struct record *record)
+static struct record_patch *find_unfinished(const struct job *job)
 {
+	const struct record *record = &job->record;
+
 	/* A patch that replaced others comes before them: it may still use their gates. */
 	for (size_t i = record->nr_patches; i-- > 0;)
-		if (is_unfinished(record->patches[i]))
+		if (is_unfinished(job->process, record, record->patches[i]))
 			return record->patches[i];
 	return NULL;
 }
@@ -442,7 +452,7 @@ static struct err *recover(struct job *job)
 {
 	struct record_patch *last = NULL;
 
-	while ((job->patch = find_unfinished(&job->record)) && job->patch != last) {
+	while ((job->patch = find_unfinished(job)) && job->patch != last) {
 		struct err *err;
 
 		last = job->patch;
@@ -521,6 +531,15 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 	return either(err, bring_children(&of, process, options, result));
 }
 
+/* An error after the first change, with nobody in the object. */
+static struct err *undo_alone(struct job *job, struct err *why)
+{
+	if (err_is_gone(why))
+		return why;
+	event("undoing patch=%s", job->patch->name);
+	return go_back(job, why, steps_disable_alone, "taking a failed patch back");
+}
+
 struct err *apply_check(struct process *process, const struct slp *slp,
 			const struct apply_options *options, struct apply_result *result)
 {
@@ -566,7 +585,7 @@ static struct err *choose_patch(struct job *job, const char *name)
 /* Another patch's transition comes first: there is one at a time. */
 static struct err *settle_others(struct job *job, const char *name)
 {
-	struct record_patch *other = find_unfinished(&job->record);
+	struct record_patch *other = find_unfinished(job);
 	struct err *err = NULL;
 
 	if (other && other != job->patch) {
@@ -635,7 +654,7 @@ struct err *apply_resume(struct process *process, const struct apply_options *op
 	struct err *err = begin(&job, process, options, result);
 
 	if (!err)
-		job.patch = find_unfinished(&job.record);
+		job.patch = find_unfinished(&job);
 	if (!err && !job.patch)
 		err = no_transition(&job);
 	if (!err) {
@@ -669,7 +688,7 @@ static struct err *order(struct process *process, const char *what,
 		return err;
 	err = begin(&job, process, options, result);
 	if (!err) {
-		job.patch = find_unfinished(&job.record);
+		job.patch = find_unfinished(&job);
 		if (!is_running(job.patch))
 			err = no_transition(&job);
 	}
@@ -701,4 +720,65 @@ struct err *apply_force(struct process *process, const struct apply_options *opt
 
 	forcing.wait = always_force;
 	return order(process, "force", steps_resume, &forcing, result);
+}
+
+/* ---- objects that come and go ---------------------------------------------------- */
+
+struct err *apply_alone(struct process *process, const struct slp *slp,
+			const struct apply_options *options, struct apply_result *result)
+{
+	AUTO_LINKED struct linked linked = { 0 };
+	AUTO_FREE const struct object **objects = NULL;
+	struct record_patch plan = { 0 };
+	uint64_t start = clock_ns();
+	struct job job;
+	struct err *err = begin(&job, process, options, result);
+
+	job.alone = true;
+	if (!err && find_unfinished(&job))
+		err = err_new(ERR_NOT_NOW, "transition", "process %d: a transition is not "
+			      "finished", process->pid);
+	if (!err)
+		err = check_all(&job, slp, &objects, &linked, &plan);
+	plan_done(&plan);
+	if (!err)
+		err = load_patch(&job, slp, objects, &linked);
+	if (!err && (err = steps_enable_alone(&job)))
+		err = undo_alone(&job, err);
+	memory_drop_empty_record(&job);
+	result->nr_funcs = slp_nr_funcs(slp);
+	result->memory = linked.arena.size;
+	end(&job, start);
+	return err;
+}
+
+struct err *apply_revert_alone(struct process *process, const char *name,
+			       const struct apply_options *options,
+			       struct apply_result *result)
+{
+	uint64_t start = clock_ns();
+	struct job job;
+	struct err *err = begin(&job, process, options, result);
+
+	if (!err)
+		err = choose_patch(&job, name);
+	if (!err) {
+		note_patch(&job);
+		err = steps_disable_alone(&job);
+	}
+	end(&job, start);
+	return err;
+}
+
+struct err *apply_recover(struct process *process, const struct apply_options *options,
+			  struct apply_result *result)
+{
+	uint64_t start = clock_ns();
+	struct job job;
+	struct err *err = begin(&job, process, options, result);
+
+	if (!err)
+		err = recover(&job);
+	end(&job, start);
+	return err;
 }

@@ -82,5 +82,20 @@ struct err *apply_cancel(struct process *process, const struct apply_options *op
 			 struct apply_result *result) __attribute__((warn_unused_result));
 struct err *apply_force(struct process *process, const struct apply_options *options,
 			struct apply_result *result) __attribute__((warn_unused_result));
+/*
+ * The first two for an object that no thread is in: process->standing stands before its
+ * first constructor, or has run its destructors and is about to unmap it (kernel,
+ * klp_module_coming, klp_module_going).  No stack is looked at, no thread waited for.
+ */
+struct err *apply_alone(struct process *process, const struct slp *slp,
+			const struct apply_options *options, struct apply_result *result)
+	__attribute__((warn_unused_result));
+struct err *apply_revert_alone(struct process *process, const char *name,
+			       const struct apply_options *options,
+			       struct apply_result *result)
+	__attribute__((warn_unused_result));
+/* Ends whatever was begun, and what an object left behind that is gone. */
+struct err *apply_recover(struct process *process, const struct apply_options *options,
+			  struct apply_result *result) __attribute__((warn_unused_result));
 
 #endif

@@ -139,15 +139,24 @@ struct err *callbacks_settle(struct job *job)
 	return record_write(job->process, &job->record);
 }
 
+/* Of a patch that was not even mapped none is. */
+static bool any_due(const struct record_patch *patch, enum slp_callback which)
+{
+	for (size_t i = 0; i < patch->nr_objects; i++)
+		if (is_due(&patch->objects[i], which))
+			return true;
+	return false;
+}
+
 struct err *callbacks_run(struct job *job, enum slp_callback which)
 {
 	bool changed = false;
 	struct err *err = NULL;
 
-	if (!job->patch->nr_objects)
-		return NULL;
+	if ((err = callbacks_settle(job)) || !any_due(job->patch, which))
+		return err;
 	steps_let_go(job);
-	if ((err = callbacks_settle(job)) || (err = runtime_set_transition(job, true)))
+	if ((err = runtime_set_transition(job, true)))
 		return err;
 	for (size_t i = 0; i < job->patch->nr_objects && !err; i++) {
 		struct record_object *object = &job->patch->objects[i];

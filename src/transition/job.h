@@ -23,6 +23,9 @@ struct job {
 	struct dispatch dispatch;
 	struct machine machine;
 	struct ehreg eh;
+	/* No thread can be in what the patch changes: the object has not run yet, or will not
+	 * any more.  The thread that is about to begin or end it stands (process->standing). */
+	bool alone;
 };
 
 #define REFUSE(reason, ...) err_new(ERR_UNSUPPORTED, reason, __VA_ARGS__)
@@ -56,6 +59,9 @@ struct err *steps_enable(struct job *job) __attribute__((warn_unused_result));
 struct err *steps_disable(struct job *job) __attribute__((warn_unused_result));
 /* A transition that runs, the other way round (kernel, klp_reverse_transition). */
 struct err *steps_turn(struct job *job) __attribute__((warn_unused_result));
+/* The same two for an object that nobody is in (job->alone). */
+struct err *steps_enable_alone(struct job *job) __attribute__((warn_unused_result));
+struct err *steps_disable_alone(struct job *job) __attribute__((warn_unused_result));
 /* Lets the threads go. Harmless when none are held, and twice. */
 void steps_let_go(struct job *job);
 /* Goes on from where a tool before this one died, in the direction that it had. */

@@ -15,14 +15,18 @@
 
 enum { ANSWER_S = 20 };
 
+/* Behind the name of the lock: that of who follows the process. */
+#define FOLLOWER "/follower"
+
 /* The first byte of its name stays 0: abstract. */
-static socklen_t address_of(const struct process *process, struct sockaddr_un *addr)
+static socklen_t address_of(const struct process *process, const char *what,
+			    struct sockaddr_un *addr)
 {
 	int len;
 
 	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	len = snprintf(addr->sun_path + 1, sizeof(addr->sun_path) - 1,
-		       "stitch/%d/%" PRIu64, (int)process->pid, process->start_time);
+		       "stitch/%d/%" PRIu64 "%s", (int)process->pid, process->start_time, what);
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
 }
 
@@ -32,10 +36,11 @@ static struct err *open_socket(int flags, int *fd)
 	return *fd < 0 ? err_sys(errno, "socket") : NULL;
 }
 
-struct err *lock_take(const struct process *process, struct lock *lock)
+static struct err *take(const struct process *process, const char *what, const char *reason,
+			const char *text, struct lock *lock)
 {
 	struct sockaddr_un addr;
-	socklen_t size = address_of(process, &addr);
+	socklen_t size = address_of(process, what, &addr);
 	struct err *err = open_socket(SOCK_NONBLOCK, &lock->fd);
 
 	if (err)
@@ -43,9 +48,37 @@ struct err *lock_take(const struct process *process, struct lock *lock)
 	if (!bind(lock->fd, (struct sockaddr *)&addr, size))
 		return listen(lock->fd, 8) ? err_sys(errno, "listen") : NULL;
 	if (errno == EADDRINUSE)
-		return err_new(ERR_NOT_NOW, "locked", "another stitch is at work on "
-			       "process %d", process->pid);
+		return err_new(ERR_NOT_NOW, reason, "another stitch %s process %d", text,
+			       process->pid);
 	return err_sys(errno, "bind");
+}
+
+static struct err *ask(const struct process *process, const char *what, const char *question,
+		       char **answer);
+
+struct err *lock_take(const struct process *process, struct lock *lock)
+{
+	AUTO_FREE char *answer = NULL;
+	struct err *err = take(process, "", "locked", "is at work on", lock);
+
+	if (err || process->is_followed)
+		return err;
+	return ask(process, FOLLOWER, "aside", &answer);
+}
+
+struct err *lock_take_follower(const struct process *process, struct lock *lock)
+{
+	return take(process, FOLLOWER, "followed", "follows", lock);
+}
+
+bool lock_is_taken(const struct process *process)
+{
+	struct sockaddr_un addr;
+	socklen_t size = address_of(process, "", &addr);
+	AUTO_CLOSE int fd = -1;
+
+	err_free(open_socket(0, &fd));
+	return !connect(fd, (struct sockaddr *)&addr, size);
 }
 
 void lock_release(struct lock *lock)
@@ -99,10 +132,11 @@ void lock_answer(int fd, const char *answer)
 	close(fd);
 }
 
-struct err *lock_ask(const struct process *process, const char *question, char **answer)
+static struct err *ask(const struct process *process, const char *what, const char *question,
+		       char **answer)
 {
 	struct sockaddr_un addr;
-	socklen_t size = address_of(process, &addr);
+	socklen_t size = address_of(process, what, &addr);
 	AUTO_CLOSE int fd = -1;
 	ssize_t got = -1;
 	struct err *err = open_socket(0, &fd);
@@ -122,4 +156,9 @@ struct err *lock_ask(const struct process *process, const char *question, char *
 	*answer = NULL;
 	return err_new(ERR_NOT_NOW, "locked", "the stitch at work on process %d does not "
 		       "answer", process->pid);
+}
+
+struct err *lock_ask(const struct process *process, const char *question, char **answer)
+{
+	return ask(process, "", question, answer);
 }

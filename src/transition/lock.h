@@ -18,9 +18,17 @@ struct lock {
 #define LOCK_NONE { -1 }
 #define AUTO_LOCK __attribute__((cleanup(lock_release)))
 
-/* Error: locked (another stitch is at work on the process). */
+/*
+ * One that follows the process (late.h) steps aside for the holder.  Error: locked
+ * (another stitch is at work on the process).
+ */
 struct err *lock_take(const struct process *process, struct lock *lock)
 	__attribute__((warn_unused_result));
+/* The follower's own. Error: followed. */
+struct err *lock_take_follower(const struct process *process, struct lock *lock)
+	__attribute__((warn_unused_result));
+/* Somebody is at work on the process. */
+bool lock_is_taken(const struct process *process);
 void lock_release(struct lock *lock);
 
 /*

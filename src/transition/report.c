@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "orphans.h"
 #include "redirect.h"
 
 bool report_is_interrupted(const struct record_patch *patch)
@@ -32,6 +33,8 @@ const char *report_entry(const struct process *process, const struct record *rec
 
 	if (top && top != func && patch->state == PATCH_APPLIED)
 		return "covered"; /* a newer patch has the function */
+	if (!orphans_has_object(process, func))
+		return "unloaded"; /* by the process itself, and its code with it */
 	err = redirect_look(process, func, &look);
 	err_free(err);
 	switch (look) {
@@ -46,7 +49,8 @@ const char *report_entry(const struct process *process, const struct record *rec
 bool report_is_good(const struct record_patch *patch, const char *entry)
 {
 	if (patch->state == PATCH_APPLIED)
-		return !strcmp(entry, "new") || !strcmp(entry, "covered");
+		return !strcmp(entry, "new") || !strcmp(entry, "covered") ||
+		       !strcmp(entry, "unloaded");
 	/* While a transition runs, each thread has its own version. */
 	if (patch->state == PATCH_ENABLING || patch->state == PATCH_DISABLING)
 		return strcmp(entry, "unexpected") != 0;

@@ -11,6 +11,7 @@
 #include "event.h"
 #include "job.h"
 #include "mem.h"
+#include "orphans.h"
 #include "redirect.h"
 #include "suspended.h"
 
@@ -218,7 +219,8 @@ static struct err *lead_to_gate(struct job *job, const struct record_func *func)
 	struct err *err = redirect_look(job->process, func, &look);
 
 	if (!err && func->held && look == ENTRY_OLD)
-		return hold_and_change(job, func, redirect_to_gate_held);
+		return job->alone ? redirect_to_gate_held(job->process, func) :
+		       hold_and_change(job, func, redirect_to_gate_held);
 	return err ? err : redirect_to_gate(job->process, func);
 }
 
@@ -229,7 +231,8 @@ static struct err *lead_to_below(struct job *job, const struct record_func *func
 	struct err *err = redirect_look(job->process, func, &look);
 
 	if (!err && func->held && !below && look != ENTRY_OLD)
-		return hold_and_change(job, func, redirect_to_old_held);
+		return job->alone ? redirect_to_old_held(job->process, func) :
+		       hold_and_change(job, func, redirect_to_old_held);
 	return err ? err : redirect_to_below(job->process, func, below);
 }
 
@@ -573,8 +576,12 @@ struct err *steps_enable(struct job *job)
 static bool is_old(const struct job *job, const struct record_func *func)
 {
 	enum redirect_entry look = ENTRY_OTHER;
-	struct err *err = redirect_look(job->process, func, &look);
+	struct err *err;
 
+	/* Unmapped, or another object's place by now. */
+	if (!orphans_has_object(job->process, func))
+		return true;
+	err = redirect_look(job->process, func, &look);
 	err_free(err);
 	return look == ENTRY_OLD;
 }
@@ -754,6 +761,19 @@ struct err *steps_disable(struct job *job)
 	}
 }
 
+/* The object has gone without us: what is left of the patch goes after it. */
+static struct err *end_orphan(struct job *job)
+{
+	struct err *err;
+
+	event("orphan patch=%s", job->patch->name);
+	/* Its own words for the end may need what is not there any more. */
+	for (size_t i = 0; i < job->patch->nr_objects; i++)
+		job->patch->objects[i].post_patched = false;
+	err = job_set_state(job, PATCH_RESTORING);
+	return err ? err : finish_disabling(job);
+}
+
 struct err *steps_resume(struct job *job)
 {
 	struct err *err;
@@ -762,6 +782,8 @@ struct err *steps_resume(struct job *job)
 	      patch_state_name(job->patch->state));
 	if ((err = callbacks_settle(job)))
 		return err;
+	if (orphans_is_one(job->process, &job->record, job->patch))
+		return end_orphan(job);
 	switch (job->patch->state) {
 	case PATCH_ENABLING:
 		if ((err = take_up_dispatch(job)))
@@ -772,6 +794,64 @@ struct err *steps_resume(struct job *job)
 	default:
 		return steps_disable(job);
 	}
+}
+
+/* ---- with nobody in the object ------------------------------------------------------ */
+
+/* The unwinder's list may be in use by other threads, and nobody holds them here. */
+static struct err *check_unwinder_alone(const struct job *job)
+{
+	if (!job->patch->eh_object || !job->eh.wanted || ehreg_is_unused(&job->eh))
+		return NULL;
+	return err_new(ERR_NOT_NOW, "unwinder-in-use", "process %d: its unwinder can only be "
+		       "told of the patch with all threads held", job->process->pid);
+}
+
+static struct err *tell_unwinder_alone(struct job *job)
+{
+	struct err *err = event_step("arm-eh");
+
+	if (err || !job->patch->eh_object || !job->eh.wanted)
+		return err;
+	job->eh.wanted = false;
+	return add_eh_now(job);
+}
+
+struct err *steps_enable_alone(struct job *job)
+{
+	struct err *err;
+
+	job->alone = true;
+	if ((err = check_unwinder_alone(job)) ||
+	    (err = callbacks_run(job, CALLBACK_PRE_PATCH)) ||
+	    (err = fill_dispatch(job, STATE_PATCHED)) ||
+	    (err = job_set_state(job, PATCH_ENABLING)) ||
+	    (err = tell_unwinder_alone(job)) || (err = arm(job)) ||
+	    (err = event_step("settle")) || (err = supersede(job)) ||
+	    (err = settle_entries(job)) || (err = memory_unmap_dispatch(job)))
+		return err;
+	return run_post_patch(job);
+}
+
+struct err *steps_disable_alone(struct job *job)
+{
+	struct err *err;
+
+	job->alone = true;
+	if (job->patch->state == PATCH_APPLIED &&
+	    (err = callbacks_run(job, CALLBACK_PRE_UNPATCH)))
+		return err;
+	if (job->patch->state != PATCH_LOADING &&
+	    ((err = event_step("restore")) || (err = job_set_state(job, PATCH_RESTORING)) ||
+	     (err = restore_entries(job))))
+		return err;
+	if ((err = callbacks_run(job, CALLBACK_POST_UNPATCH)))
+		return err;
+	if (!must_stay(job->patch))
+		return memory_drop(job);
+	/* A later command asks the unwinder to forget it first, with all threads held. */
+	job->result->retained = true;
+	return memory_unmap_dispatch(job);
 }
 
 /* ---- only to look ---------------------------------------------------------------- */

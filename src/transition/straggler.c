@@ -13,31 +13,32 @@
 #include "process.h"
 
 /* One whose arrival the program cannot notice. */
-static int choose_signal(pid_t tid)
+static int choose_signal(pid_t tid, bool is_newborn)
 {
 	static const int ignored[] = { SIGURG, SIGWINCH };
 	static const char *const fields[] = { "SigBlk", "SigCgt" };
 	uint64_t masks[2], used;
 
 	process_status(tid, fields, 2, 16, masks);
-	used = masks[0] | masks[1];
+	/* The C library has every signal blocked until a thread is set up. */
+	used = (is_newborn ? 0 : masks[0]) | masks[1];
 	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
 		if (!(used >> (ignored[i] - 1) & 1))
 			return ignored[i];
 	return 0;
 }
 
-static void send_signal(struct straggler *s, pid_t tid)
+static void send_signal(struct straggler *s, pid_t tid, bool is_newborn)
 {
 	struct f_owner_ex owner = { F_OWNER_TID, tid };
-	int sig = choose_signal(tid);
+	int sig = choose_signal(tid, is_newborn);
 
 	if (sig && !fcntl(s->fd, F_SETOWN_EX, &owner) && !fcntl(s->fd, F_SETSIG, sig) &&
 	    !fcntl(s->fd, F_SETFL, O_ASYNC | O_NONBLOCK))
 		s->sig = sig;
 }
 
-void straggler_wait(struct straggler *s, pid_t tid, uint64_t addr)
+static void wait_at(struct straggler *s, pid_t tid, uint64_t addr, bool is_newborn)
 {
 	struct perf_event_attr attr = {
 		.size = sizeof(attr), .type = PERF_TYPE_BREAKPOINT,
@@ -54,7 +55,17 @@ void straggler_wait(struct straggler *s, pid_t tid, uint64_t addr)
 	s->fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
 	s->addr = addr;
 	if (s->fd >= 0)
-		send_signal(s, tid);
+		send_signal(s, tid, is_newborn);
+}
+
+void straggler_wait(struct straggler *s, pid_t tid, uint64_t addr)
+{
+	wait_at(s, tid, addr, false);
+}
+
+void straggler_wait_newborn(struct straggler *s, pid_t tid, uint64_t addr)
+{
+	wait_at(s, tid, addr, true);
 }
 
 void straggler_done(struct straggler *s)

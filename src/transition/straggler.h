@@ -27,6 +27,8 @@ struct straggler {
 
 /* Waits for the thread at addr; keeps what is there if it is for the same. */
 void straggler_wait(struct straggler *straggler, pid_t tid, uint64_t addr);
+/* The same for a thread that has not run yet: its signal mask is not what it will be. */
+void straggler_wait_newborn(struct straggler *straggler, pid_t tid, uint64_t addr);
 void straggler_done(struct straggler *straggler);
 /* The stopped thread has the signal of this event: it must not get it. */
 bool straggler_is_here(const struct straggler *straggler, pid_t tid, int sig);

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "late.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "borrow.h"
+#include "bytes.h"
+#include "dynlink.h"
+#include "event.h"
+#include "lock.h"
+#include "mem.h"
+#include "straggler.h"
+#include "threads.h"
+
+enum {
+	POLL_MS = 200,      /* of the user, and of objects where events are not to be had */
+	STEP_MS = 1000,     /* from RT_DELETE to the unmapping */
+	ASIDE_MS = 10,
+};
+
+struct late {
+	struct process *process;
+	const struct slp *slp;
+	const struct apply_options *options;
+	const struct late_view *view;
+	struct dynlink link;
+	struct lock lock;       /* that this process is followed, and by whom */
+	struct threads threads;
+	bool differs;           /* at the last look, what is there from what is in effect */
+	bool wants_out;         /* something needs that no thread is ours */
+	bool in_effect;
+	bool given_up;          /* refused: not again before the object has gone */
+};
+
+/* ---- what there is ----------------------------------------------------------------- */
+
+static const struct object *find_object(const struct late *late, const struct slp_object *o)
+{
+	uint8_t id[64];
+	size_t size = strlen(o->build_id) / 2;
+
+	return size <= sizeof(id) && bytes_from_hex(o->build_id, id, size) ?
+	       process_find_build_id(late->process, id, size) : NULL;
+}
+
+static bool all_there(const struct late *late)
+{
+	for (size_t i = 0; i < late->slp->nr_objects; i++)
+		if (!find_object(late, &late->slp->objects[i]))
+			return false;
+	return true;
+}
+
+static bool is_in_effect(const struct late *late)
+{
+	AUTO_RECORD struct record record = { 0 };
+	const struct record_patch *patch;
+	struct err *err = record_read(late->process, &record);
+
+	patch = err ? NULL : record_find(&record, late->slp->name);
+	err_free(err);
+	return patch && patch->state == PATCH_APPLIED;
+}
+
+static void tell(const struct late *late, enum late_event what,
+		 const struct apply_result *result, const struct err *err)
+{
+	if (late->view->tell)
+		late->view->tell(late->view->arg, what, result, err);
+}
+
+/* ---- threads with their breakpoints ----------------------------------------------------- */
+
+static struct straggler *straggler_of(struct thread *thread)
+{
+	static const struct straggler none = STRAGGLER_NONE;
+
+	if (!thread->data)
+		thread->data = mem_dup(&none, sizeof(none));
+	return thread->data;
+}
+
+static void arm(struct thread *thread, uint64_t addr)
+{
+	struct straggler *s = straggler_of(thread);
+
+	straggler_wait(s, thread->tid, addr);
+	if (s->fd < 0 || s->sig)
+		return;
+	/* It blocks what could be sent, perhaps only because it has not begun yet. */
+	straggler_done(s);
+	straggler_wait_newborn(s, thread->tid, addr);
+}
+
+static void on_birth(void *arg, struct thread *parent, struct thread *child)
+{
+	struct late *late = arg;
+
+	(void)parent;
+	straggler_wait_newborn(straggler_of(child), child->tid, late->link.brk);
+}
+
+/* An object's first constructor is about to run, in this thread. */
+static void apply_now(struct late *late, struct thread *thread)
+{
+	struct apply_result result = { 0 };
+	struct err *err;
+
+	late->process->standing = thread;
+	err = apply_alone(late->process, late->slp, late->options, &result);
+	late->process->standing = NULL;
+	if (!err) {
+		late->in_effect = true;
+		tell(late, LATE_APPLIED, &result, NULL);
+	} else {
+		/* As for any other process, then, when the thread has gone on. */
+		event("late reason=%s", err->reason);
+		late->wants_out = true;
+	}
+	err_free(err);
+}
+
+static void revert_now(struct late *late, struct thread *thread)
+{
+	struct apply_result result = { 0 };
+	struct err *err;
+
+	late->process->standing = thread;
+	err = apply_revert_alone(late->process, late->slp->name, late->options, &result);
+	late->process->standing = NULL;
+	tell(late, err ? LATE_REFUSED : LATE_REVERTED, &result, err);
+	late->in_effect = false;
+	/* What could not go with the thread standing there goes afterwards. */
+	late->wants_out |= err || result.retained;
+	err_free(err);
+}
+
+/* ---- from RT_DELETE to the object's end ---------------------------------------------------- */
+
+static bool hits_object(const struct late *late, uint64_t at, uint64_t size)
+{
+	for (size_t i = 0; i < late->slp->nr_objects; i++) {
+		const struct object *o = find_object(late, &late->slp->objects[i]);
+
+		if (o && at < o->end && o->start < at + size)
+			return true;
+	}
+	return false;
+}
+
+/* To its next system call's entry or exit, or to a signal, which it gets in passing. */
+static bool step(struct late *late, struct thread *thread, int *status)
+{
+	bool reported = false;
+	int sig = thread->signal;
+	struct err *err;
+
+	thread->signal = 0;
+	if (syscall(SYS_ptrace, PTRACE_SYSCALL, thread->tid, NULL, (long)sig))
+		return false;
+	thread->state = THREAD_SEIZED;
+	err = thread_wait(thread->tid, clock_ms() + STEP_MS, status, &reported);
+	err_free(err);
+	if (!reported || !WIFSTOPPED(*status)) {
+		if (reported)
+			thread->state = THREAD_GONE;
+		return false;
+	}
+	thread->state = THREAD_STOPPED;
+	if (!(*status >> 16) && WSTOPSIG(*status) != (SIGTRAP | 0x80))
+		thread->signal = WSTOPSIG(*status);
+	err_free(thread_get_regs(late->process->arch, thread->tid, &thread->regs));
+	(void)late;
+	return true;
+}
+
+/*
+ * The call that unmaps the object has been entered: it is made a call that the kernel
+ * begins again, and the thread stands in front of it.
+ */
+static bool stand_before_call(struct late *late, struct thread *thread)
+{
+	const struct arch *arch = late->process->arch;
+	bool reported = false;
+	int status;
+	struct err *err;
+
+	regs_set(arch, &thread->regs, arch->sysno_off, UINT64_MAX);
+	err = thread_set_regs(arch, thread->tid, &thread->regs);
+	if (!err && !step(late, thread, &status))
+		return false;
+	regs_set(arch, &thread->regs, arch->sysno_off, (uint64_t)arch->nr_munmap);
+	regs_set(arch, &thread->regs, arch->sysret_off, (uint64_t)-513); /* ERESTARTNOINTR */
+	if (!err)
+		err = thread_set_regs(arch, thread->tid, &thread->regs);
+	if (!err) {
+		syscall(SYS_ptrace, PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+		syscall(SYS_ptrace, PTRACE_CONT, thread->tid, NULL, (long)thread->signal);
+		err = thread_wait(thread->tid, clock_ms() + STEP_MS, &status, &reported);
+	}
+	thread->signal = 0;
+	if (!err && reported && !WIFSTOPPED(status))
+		thread->state = THREAD_GONE;
+	if (!err && reported && WIFSTOPPED(status) && !(status >> 16))
+		thread->signal = WSTOPSIG(status);
+	if (!err)
+		err = thread_get_regs(arch, thread->tid, &thread->regs);
+	if (!err)
+		return reported && thread->state == THREAD_STOPPED;
+	err_free(err);
+	return false;
+}
+
+static void watch_unmapping(struct late *late, struct thread *thread)
+{
+	struct __ptrace_syscall_info info;
+	struct straggler *s = thread->data;
+	uint64_t until = clock_ms() + STEP_MS;
+	int status;
+
+	while (clock_ms() < until && step(late, thread, &status)) {
+		/* It calls the debugger's function again: nothing was unmapped. */
+		if (thread->signal && straggler_is_here(s, thread->tid, thread->signal)) {
+			thread->signal = 0;
+			return;
+		}
+		if (status >> 16 || WSTOPSIG(status) != (SIGTRAP | 0x80) ||
+		    syscall(SYS_ptrace, PTRACE_GET_SYSCALL_INFO, thread->tid, sizeof(info),
+			    &info) <= 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY ||
+		    (long)info.entry.nr != late->process->arch->nr_munmap ||
+		    !hits_object(late, info.entry.args[0], info.entry.args[1]))
+			continue;
+		if (stand_before_call(late, thread))
+			revert_now(late, thread);
+		return;
+	}
+}
+
+/* ---- events ------------------------------------------------------------------------------------ */
+
+static void at_linker(struct late *late, struct thread *thread)
+{
+	bool there;
+
+	if (dynlink_state(late->process, &late->link) == DYNLINK_DELETE) {
+		if (late->in_effect)
+			watch_unmapping(late, thread);
+		return;
+	}
+	err_free(process_refresh(late->process));
+	there = all_there(late);
+	late->given_up &= there;
+	if (there && !late->in_effect && !late->given_up) {
+		uint64_t first = 0;
+
+		for (size_t i = 0; i < late->slp->nr_objects && !first; i++)
+			first = dynlink_first_constructor(late->process,
+				find_object(late, &late->slp->objects[i]));
+		event("late object=%s constructor=%d", late->slp->objects[0].name, first != 0);
+		if (first)
+			arm(thread, first);
+		else
+			late->wants_out = true; /* nothing of it runs by itself */
+	} else if (!there && late->in_effect) {
+		late->wants_out = true; /* it has gone unseen */
+	}
+}
+
+static void on_stop(void *arg, struct thread *thread)
+{
+	struct late *late = arg;
+	struct straggler *s = thread->data;
+
+	if (!s || !thread->signal || !straggler_is_here(s, thread->tid, thread->signal))
+		return;
+	thread->signal = 0;
+	if (s->addr == late->link.brk) {
+		at_linker(late, thread);
+		return;
+	}
+	err_free(process_refresh(late->process));
+	if (!late->in_effect)
+		apply_now(late, thread);
+	arm(thread, late->link.brk);
+}
+
+static void release(struct late *late)
+{
+	for (size_t i = 0; i < late->threads.nr; i++)
+		if (late->threads.thread[i]->data) {
+			straggler_done(late->threads.thread[i]->data);
+			free(late->threads.thread[i]->data);
+			late->threads.thread[i]->data = NULL;
+		}
+	threads_done(&late->threads);
+}
+
+static struct err *seize(struct late *late)
+{
+	struct err *err;
+	bool added = true;
+
+	threads_init(&late->threads, late->process);
+	threads_follow(&late->threads);
+	late->threads.ptrace_options = BORROW_OPTIONS;
+	late->threads.on_birth = on_birth;
+	late->threads.on_stop = on_stop;
+	late->threads.arg = late;
+	late->differs = late->wants_out = false;
+	err = threads_seize(&late->threads);
+	while (!err && added) {
+		added = false;
+		err = threads_seize_new(&late->threads, &added);
+	}
+	for (size_t i = 0; !err && i < late->threads.nr; i++)
+		if (!late->threads.thread[i]->data)
+			arm(late->threads.thread[i], late->link.brk);
+	event("following threads=%zu", late->threads.nr);
+	return err;
+}
+
+/* It did not wait for us. */
+static bool is_gone_again(struct late *late)
+{
+	struct err *err = process_refresh(late->process);
+	bool gone = !err && !all_there(late);
+
+	err_free(err);
+	return gone;
+}
+
+/* With no thread of ours: what can be done as for any process. */
+static struct err *bring_up_to_date(struct late *late)
+{
+	struct apply_result result;
+	struct err *err = apply_recover(late->process, late->options, &result);
+
+	/* Another command says so, too, and goes on with it. */
+	if (err && err->kind == ERR_NOT_NOW)
+		err_freep(&err);
+	if (!err)
+		err = process_refresh(late->process);
+	if (err)
+		return err;
+	late->in_effect = is_in_effect(late);
+	if (!all_there(late)) {
+		late->given_up = false;
+		return NULL;
+	}
+	if (late->in_effect || late->given_up)
+		return NULL;
+	err = apply_patch(late->process, late->slp, late->options, &result);
+	if (err_is_gone(err))
+		return err;
+	late->in_effect = !err;
+	if (err && is_gone_again(late)) {
+		err_free(err);
+		return NULL;
+	}
+	late->given_up = err && err->kind != ERR_NOT_NOW;
+	tell(late, err ? LATE_REFUSED : LATE_APPLIED, &result, err);
+	err_free(err);
+	return NULL;
+}
+
+/* Somebody else has work to do here: no thread is ours until that is done. */
+static void step_aside(struct late *late, int fd)
+{
+	event("stepping aside");
+	release(late);
+	lock_answer(fd, "ok");
+	do
+		usleep(ASIDE_MS * 1000);
+	while (lock_is_taken(late->process) && !late->view->is_over(late->view->arg));
+}
+
+static void wait_for_events(struct late *late)
+{
+	AUTO_CLOSE int signals = -1;
+	struct pollfd fds[2];
+	struct signalfd_siginfo info;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	fds[0] = (struct pollfd){ .fd = signals, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = late->lock.fd, .events = POLLIN };
+	if (poll(fds, 2, POLL_MS) > 0 && fds[0].revents)
+		while (read(signals, &info, sizeof(info)) > 0)
+			;
+}
+
+/*
+ * Objects that came or went unseen: not every thread can be sent an event.  One that is
+ * just coming or going differs for a moment only.
+ */
+static void look_for_objects(struct late *late)
+{
+	struct err *err = process_refresh(late->process);
+	bool differs = !err && !late->given_up && all_there(late) != late->in_effect;
+
+	late->wants_out |= differs && late->differs;
+	late->differs = differs;
+	err_free(err);
+}
+
+/* Until something needs that no thread is ours; *fd: somebody asked for it. */
+static struct err *follow_threads(struct late *late, int *fd)
+{
+	uint64_t looked = clock_ms();
+	char question[64];
+	struct err *err;
+
+	*fd = -1;
+	while (!late->wants_out && !late->view->is_over(late->view->arg)) {
+		wait_for_events(late);
+		if ((err = threads_events(&late->threads)))
+			return err;
+		threads_sweep(&late->threads);
+		if (late->threads.execed || !late->threads.nr)
+			return err_new(ERR_GONE, "gone", "process %d %s", late->process->pid,
+				       late->threads.execed ? "runs another program now" :
+				       "has ended");
+		if (clock_ms() - looked >= POLL_MS) {
+			look_for_objects(late);
+			looked = clock_ms();
+		}
+		if (lock_question(&late->lock, question, fd))
+			return NULL;
+	}
+	return NULL;
+}
+
+static struct err *follow(struct late *late)
+{
+	struct err *err;
+	int fd;
+
+	while (!late->view->is_over(late->view->arg)) {
+		if ((err = bring_up_to_date(late)))
+			return err;
+		if ((err = seize(late)))
+			return err;
+		/* What came, or went, before each thread had its event is seen when it is
+		 * looked for. */
+		err = follow_threads(late, &fd);
+		if (err)
+			return err;
+		if (fd >= 0)
+			step_aside(late, fd);
+		else
+			release(late);
+	}
+	return NULL;
+}
+
+struct err *late_follow(struct process *process, const struct slp *slp,
+			const struct apply_options *options, const struct late_view *view)
+{
+	struct late late = { .process = process, .slp = slp, .options = options,
+			     .view = view, .lock = LOCK_NONE };
+	struct rlimit files;
+	struct err *err;
+
+	/* An event for each thread. */
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	if (!dynlink_find(process, &late.link) || !late.link.brk)
+		return err_new(ERR_UNSUPPORTED, "no-dynamic-linker", "process %d has no "
+			       "dynamic linker that tells of the objects that it loads",
+			       process->pid);
+	if ((err = lock_take_follower(process, &late.lock)))
+		return err;
+	process->is_followed = true;
+	if (!all_there(&late))
+		tell(&late, LATE_WAITS, NULL, NULL);
+	err = follow(&late);
+	release(&late);
+	lock_release(&late.lock);
+	return err;
+}

@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Objects that come and go: the kernel's selftests of module_coming and module_going, for
+dlopen and dlclose, held against the order in which the library was told.
+"""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(__file__))
+from cases import CASES, Case  # noqa: E402
+from harness import Program, Stitch, Suite, need, sh  # noqa: E402
+from live import HERE, wait_for, write_fix  # noqa: E402
+
+# With its patch before its first constructor and until after its last destructor.
+LOADED = '[pre=1 post=0 begin=101]'
+UNLOADED = f'[end=101 pre_un={ord("p")} post_un=0]'
+
+
+def build(stitch, folder, flags='-O2', callbacks=True, name='fix'):
+    """The program, the library as it runs, and the library's patch."""
+    case = Case.__new__(Case)
+    case.text = open(os.path.join(HERE, 'live', 'late', 'plugin.c')).read()
+    work = os.path.join(folder, name + '.d')
+    paths = {}
+    for which in ('old', 'new', 'run'):
+        paths[which] = path = os.path.join(work, which)
+        os.makedirs(path)
+        text = case.version(which == 'new')
+        if not callbacks:
+            text = text.replace('#include <stitch/livepatch.h>', '')
+        with open(os.path.join(path, 'case.c'), 'w') as f:
+            f.write(text)
+        with open(os.path.join(path, 'live.h'), 'w') as f:
+            f.write('#define LIVE_NO_MAIN\n' + open(os.path.join(CASES, 'live.h')).read())
+        with open(os.path.join(path, 'build.sh'), 'w') as f:
+            f.write(f'set -e\ngcc {flags} -fPIC -c case.c -o case.o\n'
+                    f'gcc -shared {flags} case.o -o libplugin.so\n')
+    write_fix(work)
+    sh('sh', 'build.sh', cwd=paths['run'])
+    library = os.path.join(paths['run'], 'libplugin.so')
+    sh('strip', library)
+    prog = os.path.join(folder, 'host')
+    if not os.path.exists(prog):
+        sh('gcc', '-O2', '-pthread', '-rdynamic', '-I', CASES,
+           os.path.join(HERE, 'live', 'late', 'host.c'), '-o', prog)
+    slp = os.path.join(folder, name + '.slp')
+    stitch.ok('build', '--source', paths['old'], '--patch', os.path.join(work, 'fix.patch'),
+              '--binary', library, '-o', slp, '--', 'sh', 'build.sh')
+    return prog, library, slp
+
+
+class Follower:
+    def __init__(self, stitch, pid, slp, fault=None):
+        env = dict(os.environ, **({'STITCH_FAULT': fault} if fault else {}))
+        self.proc = subprocess.Popen([stitch.path, 'apply', '-v', '--follow', str(pid), slp],
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                     env=env)
+        self.seen = ''
+        if not fault:
+            self.until('following threads')
+
+    def until(self, text):
+        """Reads what it does until it says so."""
+        while text not in self.seen:
+            line = self.proc.stderr.readline()
+            need(line, f'the follower ended: {self.seen}')
+            self.seen += line
+        self.seen = ''
+
+    def stop(self):
+        self.proc.send_signal(signal.SIGINT)
+        out, _ = self.proc.communicate(timeout=20)
+        return self.proc.returncode, out
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.proc.poll() is None:
+            self.proc.kill()
+        self.proc.communicate()
+
+
+def host(prog, library):
+    p = Program([prog])
+    need(p.ask('path ' + library) == 'ok', 'path')
+    return p
+
+
+def told(p, wanted, when):
+    seen = p.ask('story')
+    need(seen == wanted, f'{when}: {seen}, must be {wanted}')
+
+
+def names(stitch, p):
+    found = [x for x in stitch.json('list')['processes'] if x['pid'] == p.pid]
+    return [(x['name'], x['state']) for f in found for x in f['patches']]
+
+
+def test_coming_and_going(stitch, folder):
+    """Selftests 7, 8 and 9, ten lives; and what is left when the follower goes."""
+    prog, library, slp = build(stitch, folder)
+    with host(prog, library) as p:
+        before = len(open(f'/proc/{p.pid}/maps').readlines())
+        with Follower(stitch, p.pid, slp) as f:
+            for _ in range(10):
+                need(p.ask('load') == 'ok', 'load')
+                told(p, LOADED, 'loaded')
+                p.check(1, 'loaded')
+                p.ask('unload')
+                told(p, UNLOADED, 'unloaded')
+            need(not names(stitch, p), f'{names(stitch, p)}')
+            maps = open(f'/proc/{p.pid}/maps').read()
+            need(len(maps.splitlines()) <= before + 1, f'memory is left: {maps}')
+            p.ask('load')
+            told(p, LOADED, 'the last')
+            status, out = f.stop()
+            need(status == 0, out)
+            need('waiting for libplugin.so' in out and out.count('applied fix') == 11 and
+                 out.count('reverted fix') == 10, out)
+        p.check(1, 'the follower has gone, the patch has not')
+        stitch.ok('status', p.pid)
+        stitch.ok('revert', p.pid)
+        p.check(0, 'reverted')
+
+
+def test_there_already(stitch, folder):
+    """Selftest 6: the object comes first; then it goes and comes again."""
+    prog, library, slp = build(stitch, folder)
+    with host(prog, library) as p:
+        p.ask('load')
+        told(p, '[begin=1]', 'loaded')
+        with Follower(stitch, p.pid, slp):
+            told(p, '[pre=1 post=0]', 'applied')
+            p.check(1, 'applied')
+            p.ask('unload')
+            told(p, UNLOADED, 'unloaded')
+            p.ask('load')
+            told(p, LOADED, 'again')
+
+
+def test_aside(stitch, folder):
+    """Other commands work on a process that is followed."""
+    prog, library, slp = build(stitch, folder)
+    with host(prog, library) as p:
+        with Follower(stitch, p.pid, slp) as f:
+            p.ask('load')
+            p.check(1, 'loaded')
+            stitch.refused('already-applied', 'apply', p.pid, slp, status=4)
+            f.until('following threads')
+            p.ask('unload')
+            need(p.ask('story').endswith(UNLOADED[1:]), 'unloaded')
+            stitch.refused('followed', 'apply', '--follow', p.pid, slp, status=3)
+            p.ask('load')
+            told(p, LOADED, 'followed again')
+
+
+def test_no_constructor(stitch, folder):
+    """Without anything that would run by itself it is patched when it is there."""
+    prog, library, slp = build(stitch, folder, callbacks=False,
+                               flags='-O2 -nostartfiles -Dconstructor=unused '
+                                     '-Ddestructor=unused')
+    with host(prog, library) as p:
+        with Follower(stitch, p.pid, slp) as f:
+            for _ in range(3):
+                p.ask('load')
+                f.until('settled patch=fix')
+                f.until('following threads')
+                p.check(1, 'loaded')
+                p.ask('unload')
+
+
+def test_unfollowed(stitch, folder):
+    """It goes, and comes again, while no tool is there."""
+    prog, library, slp = build(stitch, folder)
+    with host(prog, library) as p:
+        p.ask('load')
+        stitch.ok('apply', p.pid, slp)
+        told(p, '[begin=1 pre=1 post=0]', 'applied')
+        p.ask('unload')
+        told(p, '[end=101]', 'nobody is there')
+        # Whatever comes next cleans up.
+        stitch.refused('object-not-loaded', 'apply', p.pid, slp, status=4)
+        told(p, '[post_un=0]', 'cleaned up')
+        need(not names(stitch, p), f'{names(stitch, p)}')
+        p.ask('load')
+        stitch.ok('apply', p.pid, slp)
+        p.check(1, 'applied')
+        p.ask('unload')
+        p.ask('load')
+        p.check(0, 'loaded anew, and not patched')
+        need(stitch.run('status', p.pid).returncode != 0, 'status has to say so')
+        stitch.ok('apply', p.pid, slp)
+        p.check(1, 'applied again')
+        stitch.ok('revert', p.pid)
+        p.check(0, 'reverted')
+
+
+def test_storm(stitch, folder):
+    """Loaded and unloaded all the time, while threads are made; never without its patch."""
+    prog, library, slp = build(stitch, folder, callbacks=False)
+    with host(prog, library) as p:
+        p.ask('churn')
+        with Follower(stitch, p.pid, slp):
+            p.ask('storm')
+            wait_for(lambda: int(p.ask('count').split()[0]) >= 30, 'it does not get on', 60)
+            p.ask('calm')
+            loads, late = map(int, p.ask('count').split())
+            need(loads >= 30 and late == 0, f'{late} of {loads} times without its patch')
+
+
+def tracer(p):
+    status = open(f'/proc/{p.pid}/status').read()
+    return int(status.split('TracerPid:')[1].split()[0])
+
+
+def test_killed(stitch, folder):
+    """The follower dies anywhere; the program goes on, and the next command with it."""
+    prog, library, slp = build(stitch, folder)
+    for step in ('record-map', 'arena-map', 'callback', 'record-write', 'arm-slot', 'arm-entry',
+                 'settle', 'settle-entry', 'dispatch-unmap', 'callback-done', 'restore',
+                 'restore-entry', 'unmap', 'unmapped', 'runtime-unmap', 'remote-entered'):
+        for reach in (1, 2, 3):
+            with host(prog, library) as p:
+                when = f'{step}:kill@{reach}'
+                with Follower(stitch, p.pid, slp, fault=when) as f:
+                    wait_for(lambda p=p, f=f: tracer(p) or f.proc.poll() is not None,
+                             'not begun')
+                    time.sleep(0.05)
+                    need(p.ask('load') == 'ok', f'{when}: load')
+                    need(p.alive(), f'{when}: the program died')
+                    p.ask('unload')
+                    need(p.alive(), f'{when}: the program died')
+                need(p.ask('load') == 'ok', f'{when}: load again')
+                done = stitch.run('apply', '-t', '30', p.pid, slp)
+                need(done.returncode == 0 or '[already-applied]' in done.stderr,
+                     f'{when}: {done.stderr}')
+                p.check(1, when)
+                stitch.ok('revert', '-t', '30', p.pid)
+                p.check(0, when)
+
+
+def main():
+    stitch = Stitch(sys.argv[1])
+    suite = Suite('late')
+    for name, function in sorted(globals().items()):
+        if name.startswith('test_'):
+            suite.add(name[5:], lambda folder, f=function: f(stitch, folder))
+    return suite.run(sys.argv[2:])
+
+
+if __name__ == '__main__':
+    sys.exit(main())
