@@ -3,7 +3,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: all demo check bench install clean
+.PHONY: all demo check check-machines bench install clean
 
 all:
 	@scripts/deps build
@@ -17,6 +17,12 @@ demo: all
 check:
 	@scripts/deps check
 	@scripts/check
+
+# The whole live suites, with every named fault, on the other architectures: a long while.
+check-machines: all
+	@scripts/deps check
+	@mkdir -p build-check/vm
+	@VM_FULL=1 VM_LIMIT=7200 tests/vm/run $(BUILD)/src/stitch build-check/vm arm64
 
 bench: all
 	@scripts/deps bench

@@ -132,6 +132,12 @@ struct klp_patch {
 /* Where the patch is loaded stitch has this; elsewhere nobody does. */
 extern struct klp_patch __klp_this_patch __attribute__((weak, visibility("hidden")));
 
+/* A program may lack the functions that GCC calls for atomic operations (libgcc.a's). */
+#if defined(__aarch64__) && defined(__GNUC__) && !defined(__clang__)
+#define KLP_ATOMIC_FN_ static __attribute__((unused, noinline, target("no-outline-atomics")))
+#else
+#define KLP_ATOMIC_FN_ static __attribute__((unused, noinline))
+#endif
 #define KLP_FN_ static __inline__ __attribute__((unused))
 
 /* This patch, for klp_get_state(); NULL in a program that is no patch. */
@@ -198,7 +204,7 @@ KLP_FN_ struct klp_runtime_ *klp_runtime_(void)
  * Signals are blocked while the lock is held, so its holder runs and gives it back.  A
  * child of fork may have it from a thread that it has not got: taken from that one.
  */
-KLP_FN_ void klp_lock_(struct klp_runtime_ *rt, struct klp_locked_ *locked)
+KLP_ATOMIC_FN_ void klp_lock_(struct klp_runtime_ *rt, struct klp_locked_ *locked)
 {
 	unsigned long all = ~0UL, self, holder;
 	unsigned tries = 0;
@@ -255,7 +261,7 @@ KLP_FN_ struct klp_shadow_node_ *klp_find_(struct klp_runtime_ *rt, void *obj,
 	return node;
 }
 
-KLP_FN_ void klp_link_(struct klp_runtime_ *rt, struct klp_shadow_node_ **at,
+KLP_ATOMIC_FN_ void klp_link_(struct klp_runtime_ *rt, struct klp_shadow_node_ **at,
 		       struct klp_shadow_node_ *node)
 {
 	__atomic_add_fetch(&rt->sequence, 1, __ATOMIC_SEQ_CST);
@@ -291,7 +297,9 @@ KLP_FN_ struct klp_shadow_node_ *klp_new_node_(struct klp_runtime_ *rt, unsigned
 		node = rt->spare[cls];
 	}
 	rt->spare[cls] = node->next;
-	__builtin_memset((void *)node, 0, size);
+	/* Not memset(): it may have several implementations, and none chosen yet. */
+	for (at = 0; at < size / sizeof(long); at++)
+		((volatile unsigned long *)node)[at] = 0;
 	node->size_class = cls;
 	return node;
 }
@@ -392,7 +400,7 @@ KLP_FN_ void *klp_shadow_get_or_alloc(void *obj, unsigned long id, size_t size,
 }
 
 /* Those of the id (of obj, or of all) in one list. */
-KLP_FN_ void klp_shadow_drop_(struct klp_runtime_ *rt, struct klp_shadow_node_ **at,
+KLP_ATOMIC_FN_ void klp_shadow_drop_(struct klp_runtime_ *rt, struct klp_shadow_node_ **at,
 			      void *obj, int all, unsigned long id, klp_shadow_dtor_t dtor)
 {
 	struct klp_shadow_node_ *node;

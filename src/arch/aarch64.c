@@ -7,15 +7,13 @@
  * x29 (6.2.3); return addresses may be signed in their upper bits
  * (DW_CFA_AARCH64_negate_ra_state, AADWARF64 4.1).
  */
-#include "words.h"
+#include "aarch64.h"
 
 #include <elf.h>
 
-enum { COL_FP = 29, COL_LR = 30, COL_SP = 31, COL_PC = 32, NR_COLS = 33,
-       TP_OFF = 272, REGS_SIZE = 272, NOP = 0xd503201f, BTI_C = 0xd503245f };
+enum { COL_FP = 29, COL_LR = 30, COL_SP = 31, COL_PC = 32, NR_COLS = 33 };
 
-/* struct user_pt_regs: x0 to x30, sp, pc, pstate. */
-#define X(n) (8 * (n))
+#define X(n) ARM_X(n)
 static const int16_t col_off[NR_COLS] = {
 	X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11),
 	X(12), X(13), X(14), X(15), X(16), X(17), X(18), X(19), X(20), X(21), X(22),
@@ -23,7 +21,7 @@ static const int16_t col_off[NR_COLS] = {
 };
 
 /* A field of the instruction as a signed number of words or units. */
-static int64_t field(uint32_t insn, unsigned low, unsigned bits, int64_t unit)
+int64_t arm_field(uint32_t insn, unsigned low, unsigned bits, int64_t unit)
 {
 	int64_t v = (int64_t)(insn >> low & ((1u << bits) - 1));
 
@@ -46,29 +44,84 @@ static enum insn_flow indirect_flow(uint32_t insn)
 	return FLOW_NEXT;
 }
 
-static bool arm_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
+/* add of 12 bits to a register, and loads and stores with an offset of so many. */
+static void note_low(uint32_t word, struct insn *insn)
+{
+	unsigned reg = word >> 5 & 31, scale = word >> 30;
+
+	insn->changes = (int16_t)(word & 31);
+	insn->is_sum = is(word, 0xffc00000, 0x91000000);
+	if (insn->is_sum)
+		scale = 0;
+	else if (!is(word, 0x3b000000, 0x39000000))
+		return;
+	else if (word >> 26 & 1 && word >> 23 & 1)
+		scale = 4; /* q registers */
+	if (reg == 31)
+		return;
+	insn->page_reg = (int16_t)reg;
+	insn->low = (uint64_t)(word >> 10 & 0xfff) << scale;
+}
+
+/* What differs between two links of the same code. */
+static void arm_clear_address(uint8_t *code, const struct insn *insn)
+{
+	uint32_t word = word_at(code), field = 0x3ffffff;
+
+	if (insn->page_reg >= 0)
+		field = 0xfffu << 10;
+	else if (is(word, 0x1f000000, 0x10000000))
+		field = 3u << 29 | 0x7ffffu << 5;
+	else if (is(word, 0x7e000000, 0x36000000))
+		field = 0x3fffu << 5;
+	else if (!is(word, 0x7c000000, 0x14000000))
+		field = 0x7ffffu << 5;
+	bytes_put(code, 4, word & ~field, false);
+}
+
+/* adr, adrp, ldr of a literal. */
+static void note_pcrel(uint32_t word, uint64_t addr, struct insn *insn)
+{
+	int64_t imm = arm_field(word, 5, 19, 4) | (word >> 29 & 3);
+
+	insn->is_pcrel = true;
+	if (is(word, 0x9f000000, 0x10000000))
+		insn->mem = addr + (uint64_t)imm;
+	else if (is(word, 0x9f000000, 0x90000000)) {
+		insn->mem = (addr & ~UINT64_C(0xfff)) + (uint64_t)imm * 4096;
+		insn->is_page = true;
+	} else if (is(word, 0x3b000000, 0x18000000))
+		insn->mem = addr + (uint64_t)arm_field(word, 5, 19, 4);
+	else
+		insn->is_pcrel = false;
+}
+
+bool arm_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
 {
 	uint32_t word;
 	int64_t by = 0;
 
-	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1 };
+	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1, .page_reg = -1,
+			       .changes = -1 };
 	if (size < 4)
 		return false;
 	word = word_at(code);
 	insn->size = 4;
-	insn->is_nop = word == NOP;
+	insn->is_nop = word == (uint32_t)ARM_NOP;
 	insn->is_padding = insn->is_nop || !word;
 	if (is(word, 0x7c000000, 0x14000000)) { /* b, bl */
 		insn->flow = word >> 31 ? FLOW_CALL : FLOW_JUMP;
-		by = field(word, 0, 26, 4);
+		by = arm_field(word, 0, 26, 4);
 	} else if (is(word, 0xff000000, 0x54000000) || is(word, 0x7e000000, 0x34000000)) {
 		insn->flow = FLOW_BRANCH;           /* b.cond, cbz, cbnz */
-		by = field(word, 5, 19, 4);
+		by = arm_field(word, 5, 19, 4);
 	} else if (is(word, 0x7e000000, 0x36000000)) { /* tbz, tbnz */
 		insn->flow = FLOW_BRANCH;
-		by = field(word, 5, 14, 4);
+		by = arm_field(word, 5, 14, 4);
 	} else {
 		insn->flow = indirect_flow(word);
+		note_pcrel(word, addr, insn);
+		note_low(word, insn);
 		return true;
 	}
 	insn->is_direct = true;
@@ -116,7 +169,7 @@ static void pair(uint32_t word, struct insn_effect *e)
 {
 	bool vector = word >> 26 & 1, load = word >> 22 & 1;
 	unsigned opc = word >> 30, how = word >> 23 & 3; /* 1 post, 2 offset, 3 pre */
-	int64_t off = field(word, 15, 7, vector ? 4 << opc : opc == 2 ? 8 : 4);
+	int64_t off = arm_field(word, 15, 7, vector ? 4 << opc : opc == 2 ? 8 : 4);
 	int64_t at = how == 1 ? 0 : off;
 
 	if (how & 1)
@@ -141,9 +194,9 @@ static void single(uint32_t word, struct insn_effect *e)
 	if (word >> 21 & 1)
 		return; /* register offset */
 	if (word >> 10 & 1)
-		e->sp_add = field(word, 12, 9, 1);
+		e->sp_add = arm_field(word, 12, 9, 1);
 	if (is_x_load)
-		add_load(e, word & 31, (word >> 10 & 3) == 1 ? 0 : field(word, 12, 9, 1));
+		add_load(e, word & 31, (word >> 10 & 3) == 1 ? 0 : arm_field(word, 12, 9, 1));
 }
 
 static bool arm_effect(const uint8_t *code, size_t size, uint64_t addr,
@@ -187,7 +240,7 @@ static bool arm_stub_frame(const uint8_t *near, uint64_t pc, struct arch_frame *
 
 	(void)pc;
 	*frame = (struct arch_frame){ 0 };
-	if (word == BTI_C)
+	if (word == (uint32_t)ARM_BTI_C)
 		word = word_at(at + 4);
 	if (word == STP)
 		return true;
@@ -256,10 +309,10 @@ const struct arch arch_aarch64 = {
 	.name = "aarch64",
 	.machine = EM_AARCH64,
 	.page_size = 65536,
-	.regs_size = REGS_SIZE,
+	.regs_size = ARM_REGS_SIZE,
 	.pc_off = X(32),
 	.sp_off = X(31),
-	.tp_off = TP_OFF,
+	.tp_off = ARM_TP_OFF,
 	.more_regs = { 0x401 /* NT_ARM_TLS */, 8 },
 	.col_off = col_off,
 	.nr_cols = NR_COLS,
@@ -267,7 +320,66 @@ const struct arch arch_aarch64 = {
 	.ra_col = COL_LR,
 	.second_arg_col = 1,
 	.unwind = &aarch64_unwind,
+	/* The kernel has set an interrupted call back in front of its svc already. */
+	.sysno_off = X(8),
+	.sysno_regset = 0x404, /* NT_ARM_SYSTEM_CALL */
+	.syscall_size = 4,
+	.steps_off_events = true,
+	.sysret_off = X(0),
+	.sysnr_off = X(8),
+	.sysarg_off = { X(0), X(1), X(2), X(3), X(4), X(5) },
+	.nr_mmap = 222,
+	.nr_munmap = 215,
+	.nr_mprotect = 226,
+	.nr_prctl = 167,
+
+	.jump_size = 4,
+	.jump_is_insn = true,
+	.code_word = 4,
+	.jump_reach = 0x7ff0000,
+	.stub_size = 12,
 	.decode = arm_decode,
 	.flow = arm_decode,
+	.entry_keep = arm_entry_keep,
+	.is_exchangeable = arm_is_exchangeable,
+	.put_jump = arm_put_jump,
+	.put_far_jump = arm_put_far_jump,
+	.jump_window = arm_jump_window,
+	.move_insn = arm_move_insn,
 	.follows_call = arm_follows_call,
+	.stub_slot = arm_stub_slot,
+
+	.dispatch_size = ARM_DISPATCH_SIZE,
+	.dispatch_stub_size = ARM_DISPATCH_STUB,
+	.put_dispatcher = arm_put_dispatcher,
+	.put_dispatch_stub = arm_put_dispatch_stub,
+	.dispatch_undo = arm_dispatch_undo,
+	.dispatch_hash = arm_dispatch_hash,
+
+	.clear_address = arm_clear_address,
+	.is_mark = arm_is_mark,
+	.relocs = arm_relocs,
+	.nr_relocs = ARM_NR_RELOCS,
+	.put_field = arm_put_field,
+	.rel_copy = R_AARCH64_COPY,
+	.rel_glob_dat = R_AARCH64_GLOB_DAT,
+	.rel_jump_slot = R_AARCH64_JUMP_SLOT,
+	.rel_relative = R_AARCH64_RELATIVE,
+	.rel_irelative = R_AARCH64_IRELATIVE,
+	.rel_dtpmod = R_AARCH64_TLS_DTPMOD,
+	.rel_dtpoff = R_AARCH64_TLS_DTPREL,
+	.rel_tpoff = R_AARCH64_TLS_TPREL,
+
+	.tcb_size = 16,
+
+	.call = { ARM_CALL_CODE, 2 /* NT_PRFPREG */, 1024 },
+	.call_code = arm_call_code,
+	.call_frames = arm_call_frames,
+	.call_abort = arm_call_abort,
+
+	.remote = { ARM_REMOTE_CODE, 0, ARM_REMOTE_FRAME, 0, 2 /* NT_PRFPREG */ },
+	.remote_code = arm_remote_code,
+	.remote_frame = arm_remote_frame,
+	/* struct user_sve_header: flags, bit 0: the registers are in SVE's format. */
+	.live_vectors = { 0x405 /* NT_ARM_SVE */, 16, 12, 1 },
 };

@@ -62,6 +62,15 @@ struct insn {
 	int64_t base_disp;
 	int64_t imm;
 	uint8_t mem_size;         /* bytes moved */
+	/*
+	 * An address that two instructions make: the first has its page (is_pcrel, mem) in
+	 * dst_reg, another adds low to what page_reg holds, or loads or stores there.
+	 */
+	bool is_page;
+	int16_t page_reg;         /* -1: it adds to none */
+	uint64_t low;
+	bool is_sum;              /* dst_reg is that sum */
+	int16_t changes;          /* the general register that it may change, -1: none */
 };
 
 /* How the value of a relocation is made, in the letters of the psABIs. */
@@ -77,6 +86,11 @@ enum reloc_formula {
 	RELOC_TLS_LD,   /* G + A - P: two slots, module ID and 0 */
 	RELOC_DTP,      /* offset of a TLS variable in its module, + A */
 	RELOC_SIZE,     /* Z + A */
+	RELOC_PAGE,     /* Page(S + A) - Page(P), pages of 4 KiB */
+	RELOC_GOT_PAGE, /* Page(G) - Page(P) */
+	RELOC_GOT_ABS,  /* G, for its lower bits */
+	RELOC_GOT_TP_PAGE, /* the same two of the slot of RELOC_GOT_TP */
+	RELOC_GOT_TP_ABS,
 };
 
 struct reloc_type {
@@ -85,14 +99,27 @@ struct reloc_type {
 	enum reloc_formula formula;
 	uint8_t size;     /* bytes written */
 	bool is_signed;   /* how the value has to fit */
+	uint8_t field;    /* of an instruction: the port's number for it; 0: whole bytes */
 };
 
 /* How a thread is made to do a system call for us and to get back by itself. */
 struct remote_layout {
 	size_t code_size;  /* bytes of remote_code */
-	size_t pc_slot;    /* offset in it of the 8 bytes for the pc to go back to */
+	size_t pc_slot;    /* offset in it of the 8 bytes for the pc to go back to; 0: none */
 	size_t frame_size; /* bytes below the red zone */
 	size_t red_zone;
+	unsigned fp_regset; /* that the way back needs; 0: none */
+};
+
+enum { REMOTE_FP_MAX = 1024 };
+
+struct arch_remote_request {
+	const struct regs *regs; /* of the thread, stopped */
+	const uint8_t *fp;       /* its fp_regset */
+	size_t fp_size;
+	uint64_t mask;           /* signals that it blocks, where there is an fp_regset */
+	uint64_t code;           /* address of remote_code */
+	uint64_t frame;          /* address of the frame */
 };
 
 /* How a thread is made to call a function for us, with its whole state kept. */
@@ -238,7 +265,13 @@ struct arch {
 
 	/* System calls. */
 	size_t sysno_off;         /* -1 there: not in a system call */
+	unsigned sysno_regset;    /* an int of its own that says so instead; 0: none */
+	unsigned syscall_size;    /* bytes of the instruction */
+	/* After an execution breakpoint of perf a thread has to be resumed by a step, which
+	 * the kernel takes for its own and for what arms its breakpoints again. */
+	bool steps_off_events;
 	size_t sysret_off;
+	size_t sysnr_off;         /* where a call's number goes */
 	size_t sysarg_off[6];
 	long nr_mmap, nr_munmap, nr_mprotect, nr_prctl;
 	/* Calls whose EINTR a program sees although they can be begun anew. */
@@ -261,6 +294,11 @@ struct arch {
 	bool (*flow)(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn);
 	/* Bytes at an entry that must stay (endbr64, bti): 0 if there are none. */
 	size_t (*entry_keep)(const uint8_t *code, size_t size);
+	/* A jump is as long as any instruction: nobody can be in the middle of where it goes. */
+	bool jump_is_insn;
+	/* May a jump be put over this instruction, and it over the jump, while others run
+	 * through it?  NULL: any. */
+	bool (*is_exchangeable)(const uint8_t *code);
 	/* Both put exactly jump_size/stub_size bytes; false: out of reach. */
 	bool (*put_jump)(uint8_t *out, uint64_t at, uint64_t target);
 	bool (*put_far_jump)(uint8_t *out, uint64_t at, uint64_t slot);
@@ -305,13 +343,23 @@ struct arch {
 	/* The entry of the table where the search for a key (thread pointer + 1) begins. */
 	uint64_t (*dispatch_hash)(uint64_t key, unsigned bits);
 
+	/* Zeroes the bits of an instruction that hold an address or its lower part; NULL: they
+	 * are the bytes of its field. */
+	void (*clear_address)(uint8_t *code, const struct insn *insn);
+
+	/* Symbols that say what kind of bytes begin, and name nothing; NULL: there are none. */
+	bool (*is_mark)(const char *name);
+
 	/* Relocations. */
 	const struct reloc_type *relocs;
 	unsigned nr_relocs;
+	/* Puts a value into a field of an instruction; false: it does not fit. */
+	bool (*put_field)(uint8_t *at, const struct reloc_type *type, uint64_t value);
 	uint32_t rel_copy, rel_glob_dat, rel_jump_slot, rel_relative, rel_irelative;
 	uint32_t rel_dtpmod, rel_dtpoff, rel_tpoff;
 	/* TLS variant II (offsets below the thread pointer) or I (above). */
 	bool tls_below_tp;
+	unsigned tcb_size;        /* variant I: bytes between the pointer and the program's */
 
 	/*
 	 * Calls of functions in the target (target/call.h).  call.code_size 0: not ported.
@@ -332,12 +380,15 @@ struct arch {
 	struct remote_layout remote;
 	void (*remote_code)(uint8_t *out);
 	/*
-	 * Fills frame (remote.frame_size bytes, to stand at sp - red_zone -
-	 * frame_size) from regs and makes call the registers that start the
-	 * system call at code_addr.  pc_back is what goes into the pc slot.
+	 * Fills frame (remote.frame_size bytes, to stand at sp - red_zone - frame_size) and
+	 * makes call the registers that start the system call.  pc_back is what goes into
+	 * the pc slot.  False: the thread cannot be borrowed as it stands.
 	 */
-	void (*remote_frame)(const struct regs *regs, uint64_t code_addr,
-			     uint8_t *frame, struct regs *call, uint64_t *pc_back);
+	bool (*remote_frame)(const struct arch_remote_request *req, uint8_t *frame,
+			     struct regs *call, uint64_t *pc_back);
+	/* A register set with a 16-bit word that says: what is in the vector registers now
+	 * cannot be given back (SVE); size 0: none. */
+	struct { unsigned type; size_t size, off; uint16_t bit; } live_vectors;
 };
 
 extern const struct arch_unwind x86_64_unwind;

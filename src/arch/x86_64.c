@@ -147,7 +147,8 @@ static bool x86_flow(const uint8_t *code, size_t size, uint64_t addr, struct ins
 {
 	ZydisDecodedInstruction raw;
 
-	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1 };
+	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1,
+			       .page_reg = -1, .changes = -1 };
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(decoder(), NULL, code, size, &raw)))
 		return false;
 	set_flow(&raw, code, addr, insn);
@@ -159,7 +160,8 @@ bool x86_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *in
 	ZydisDecodedInstruction raw;
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
 
-	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1 };
+	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1,
+			       .page_reg = -1, .changes = -1 };
 	if (!x86_decode_raw(code, size, &raw, ops))
 		return false;
 	set_flow(&raw, code, addr, insn);
@@ -298,29 +300,29 @@ static bool x86_stub_slot(const uint8_t *code, size_t size, uint64_t addr,
 
 /* psABI table 4.10 and 4.9. */
 static const struct reloc_type relocs[] = {
-	{ R_X86_64_NONE, "R_X86_64_NONE", RELOC_NONE, 0, false },
-	{ R_X86_64_64, "R_X86_64_64", RELOC_ABS, 8, false },
-	{ R_X86_64_PC32, "R_X86_64_PC32", RELOC_PC, 4, true },
-	{ R_X86_64_PLT32, "R_X86_64_PLT32", RELOC_CALL, 4, true },
-	{ R_X86_64_GOTPCREL, "R_X86_64_GOTPCREL", RELOC_GOT_PC, 4, true },
-	{ R_X86_64_32, "R_X86_64_32", RELOC_ABS, 4, false },
-	{ R_X86_64_32S, "R_X86_64_32S", RELOC_ABS, 4, true },
-	{ R_X86_64_16, "R_X86_64_16", RELOC_ABS, 2, false },
-	{ R_X86_64_PC16, "R_X86_64_PC16", RELOC_PC, 2, true },
-	{ R_X86_64_8, "R_X86_64_8", RELOC_ABS, 1, false },
-	{ R_X86_64_PC8, "R_X86_64_PC8", RELOC_PC, 1, true },
-	{ R_X86_64_PC64, "R_X86_64_PC64", RELOC_PC, 8, true },
-	{ R_X86_64_TPOFF32, "R_X86_64_TPOFF32", RELOC_TP, 4, true },
-	{ R_X86_64_TPOFF64, "R_X86_64_TPOFF64", RELOC_TP, 8, true },
-	{ R_X86_64_GOTTPOFF, "R_X86_64_GOTTPOFF", RELOC_GOT_TP, 4, true },
-	{ R_X86_64_TLSGD, "R_X86_64_TLSGD", RELOC_TLS_GD, 4, true },
-	{ R_X86_64_TLSLD, "R_X86_64_TLSLD", RELOC_TLS_LD, 4, true },
-	{ R_X86_64_DTPOFF32, "R_X86_64_DTPOFF32", RELOC_DTP, 4, true },
-	{ R_X86_64_DTPOFF64, "R_X86_64_DTPOFF64", RELOC_DTP, 8, true },
-	{ R_X86_64_SIZE32, "R_X86_64_SIZE32", RELOC_SIZE, 4, false },
-	{ R_X86_64_SIZE64, "R_X86_64_SIZE64", RELOC_SIZE, 8, false },
-	{ R_X86_64_GOTPCRELX, "R_X86_64_GOTPCRELX", RELOC_GOT_PC, 4, true },
-	{ R_X86_64_REX_GOTPCRELX, "R_X86_64_REX_GOTPCRELX", RELOC_GOT_PC, 4, true },
+	{ R_X86_64_NONE, "R_X86_64_NONE", RELOC_NONE, 0, false, 0 },
+	{ R_X86_64_64, "R_X86_64_64", RELOC_ABS, 8, false, 0 },
+	{ R_X86_64_PC32, "R_X86_64_PC32", RELOC_PC, 4, true, 0 },
+	{ R_X86_64_PLT32, "R_X86_64_PLT32", RELOC_CALL, 4, true, 0 },
+	{ R_X86_64_GOTPCREL, "R_X86_64_GOTPCREL", RELOC_GOT_PC, 4, true, 0 },
+	{ R_X86_64_32, "R_X86_64_32", RELOC_ABS, 4, false, 0 },
+	{ R_X86_64_32S, "R_X86_64_32S", RELOC_ABS, 4, true, 0 },
+	{ R_X86_64_16, "R_X86_64_16", RELOC_ABS, 2, false, 0 },
+	{ R_X86_64_PC16, "R_X86_64_PC16", RELOC_PC, 2, true, 0 },
+	{ R_X86_64_8, "R_X86_64_8", RELOC_ABS, 1, false, 0 },
+	{ R_X86_64_PC8, "R_X86_64_PC8", RELOC_PC, 1, true, 0 },
+	{ R_X86_64_PC64, "R_X86_64_PC64", RELOC_PC, 8, true, 0 },
+	{ R_X86_64_TPOFF32, "R_X86_64_TPOFF32", RELOC_TP, 4, true, 0 },
+	{ R_X86_64_TPOFF64, "R_X86_64_TPOFF64", RELOC_TP, 8, true, 0 },
+	{ R_X86_64_GOTTPOFF, "R_X86_64_GOTTPOFF", RELOC_GOT_TP, 4, true, 0 },
+	{ R_X86_64_TLSGD, "R_X86_64_TLSGD", RELOC_TLS_GD, 4, true, 0 },
+	{ R_X86_64_TLSLD, "R_X86_64_TLSLD", RELOC_TLS_LD, 4, true, 0 },
+	{ R_X86_64_DTPOFF32, "R_X86_64_DTPOFF32", RELOC_DTP, 4, true, 0 },
+	{ R_X86_64_DTPOFF64, "R_X86_64_DTPOFF64", RELOC_DTP, 8, true, 0 },
+	{ R_X86_64_SIZE32, "R_X86_64_SIZE32", RELOC_SIZE, 4, false, 0 },
+	{ R_X86_64_SIZE64, "R_X86_64_SIZE64", RELOC_SIZE, 8, false, 0 },
+	{ R_X86_64_GOTPCRELX, "R_X86_64_GOTPCRELX", RELOC_GOT_PC, 4, true, 0 },
+	{ R_X86_64_REX_GOTPCRELX, "R_X86_64_REX_GOTPCRELX", RELOC_GOT_PC, 4, true, 0 },
 };
 
 /*
@@ -373,9 +375,10 @@ void x86_resolve_restart(uint64_t *rax, uint64_t *rip, uint64_t orig_rax)
 	}
 }
 
-static void x86_remote_frame(const struct regs *regs, uint64_t code_addr,
-			     uint8_t *frame, struct regs *call, uint64_t *pc_back)
+static bool x86_remote_frame(const struct arch_remote_request *req, uint8_t *frame,
+			     struct regs *call, uint64_t *pc_back)
 {
+	const struct regs *regs = req->regs;
 	static const uint16_t popped[] = { EFLAGS, RAX, RCX, RDX, RSI, RDI,
 					   R8, R9, R10, R11 };
 	uint64_t rax = bytes_get(regs->bytes + RAX, 8, false);
@@ -388,11 +391,12 @@ static void x86_remote_frame(const struct regs *regs, uint64_t code_addr,
 	bytes_put(frame + 8, 8, rax, false);
 	*call = *regs;
 	bytes_put(call->bytes + RSP, 8, rsp - 128 - 80, false);
-	bytes_put(call->bytes + RIP, 8, code_addr, false);
+	bytes_put(call->bytes + RIP, 8, req->code, false);
 	bytes_put(call->bytes + ORIG_RAX, 8, UINT64_MAX, false);
 	/* Clear the direction and trap flags: the frame keeps the real ones. */
 	bytes_put(call->bytes + EFLAGS, 8,
 		  bytes_get(regs->bytes + EFLAGS, 8, false) & ~UINT64_C(0x500), false);
+	return true;
 }
 
 /* glibc, sysdeps/unix/sysv/linux/x86_64/pointer_guard.h: xor, then rotated left by 17. */
@@ -422,7 +426,9 @@ const struct arch arch_x86_64 = {
 	.pointer_guard = 0x30,
 
 	.sysno_off = ORIG_RAX,
+	.syscall_size = 2,
 	.sysret_off = RAX,
+	.sysnr_off = RAX,
 	.sysarg_off = { RDI, RSI, RDX, R10, R8, R9 },
 	.nr_mmap = 9,
 	.nr_munmap = 11,
@@ -471,7 +477,7 @@ const struct arch arch_x86_64 = {
 	.call_frames = x86_call_frames,
 	.call_abort = x86_call_abort,
 
-	.remote = { sizeof(remote_bytes), 32, 80, 128 },
+	.remote = { sizeof(remote_bytes), 32, 80, 128, 0 },
 	.remote_code = x86_remote_code,
 	.remote_frame = x86_remote_frame,
 };

@@ -243,7 +243,8 @@ static bool same_bytes(const struct unit_part *a, const struct unit_part *b)
 	y = mem_dup(sb->data, sb->size);
 	/* With addends in the relocations, fields hold nothing of their own. */
 	for (size_t i = 0; i < b->nr_refs; i++)
-		for (uint64_t j = 0; j < b->refs[i].size && b->refs[i].off + j < sa->size; j++)
+		for (uint64_t j = 0; !b->refs[i].in_insn && j < b->refs[i].size &&
+		     b->refs[i].off + j < sa->size; j++)
 			x[b->refs[i].off + j] = y[b->refs[i].off + j] = 0;
 	return !memcmp(x, y, sa->size);
 }
@@ -558,7 +559,8 @@ static struct err *compare_data(struct compare *c, uint32_t n)
 	for (size_t i = 0; i < tab->nr; i++) {
 		const struct symbol *sym = &tab->symbols[i];
 
-		if (sym->section != n || (sym->type != STT_OBJECT && sym->type != STT_TLS))
+		if (sym->section != n || (sym->type != STT_OBJECT && sym->type != STT_TLS) ||
+		    !unit_is_named(c->b, sym))
 			continue;
 		named = true;
 		/* The pointer to a personality routine: a copy is as good. */

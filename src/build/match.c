@@ -111,32 +111,83 @@ static uint64_t mix(uint64_t hash, const uint8_t *bytes, size_t size)
 	return hash;
 }
 
-/* Does the instruction hold an address outside its function? */
-static bool has_address(const struct insn *insn, uint64_t vaddr, uint64_t size,
-			uint64_t *address)
+/* One reading of a function, from its beginning on. */
+struct reading {
+	const struct arch *arch;
+	const uint8_t *code;
+	uint64_t vaddr, size, off;
+	struct insn insn;
+	uint64_t known[ARCH_COLS_MAX]; /* address that a register holds, + 1; 0: not known */
+};
+
+static void read_begin(struct reading *r, const struct image *image, uint64_t vaddr,
+		       uint64_t size)
 {
+	*r = (struct reading){ .arch = image->arch, .code = image_at(image, vaddr, size),
+			       .vaddr = vaddr, .size = size };
+}
+
+/*
+ * What registers hold until they, or all that calls change, change: pages, and addresses
+ * that several variables are reached from (-fsection-anchors).
+ */
+static void follow_registers(struct reading *r)
+{
+	const struct insn *insn = &r->insn;
+	uint64_t sum = insn->is_sum && insn->page_reg >= 0 && r->known[insn->page_reg] ?
+		       r->known[insn->page_reg] + insn->low : 0;
+
+	if (insn->changes >= 0)
+		r->known[insn->changes] = insn->is_page ? insn->mem + 1 : sum;
+	/* What comes behind a jump is reached from places that hold the same, mostly; where
+	 * they do not, both builds are misread alike. */
+	for (unsigned i = 0; i < r->arch->nr_cols && insn->flow == FLOW_CALL; i++)
+		if (!(r->arch->unwind->kept[i / 64] >> i % 64 & 1))
+			r->known[i] = 0;
+}
+
+/*
+ * The next instruction, without its address in bytes; *address is it, *has is false if it
+ * has none that leads outside the function.  False: it cannot be decoded.
+ */
+static bool read_next(struct reading *r, uint8_t bytes[ARCH_INSN_MAX], uint64_t *address,
+		      bool *has)
+{
+	struct insn *insn = &r->insn;
+
+	if (!r->arch->decode(r->code + r->off, r->size - r->off, r->vaddr + r->off, insn))
+		return false;
+	memcpy(bytes, r->code + r->off, insn->size);
 	*address = insn->is_pcrel ? insn->mem : insn->target;
-	if (insn->is_pcrel)
-		return true;
-	return insn->is_direct && insn->target - vaddr >= size;
+	*has = insn->is_pcrel || (insn->is_direct && insn->target - r->vaddr >= r->size);
+	if (insn->page_reg >= 0 && r->known[insn->page_reg]) {
+		*address = r->known[insn->page_reg] - 1 + insn->low;
+		*has = true;
+	}
+	if (*has && r->arch->clear_address)
+		r->arch->clear_address(bytes, insn);
+	else if (*has && insn->field_size)
+		memset(bytes + insn->field_off, 0, insn->field_size);
+	/* Half an address is none. */
+	*has &= !insn->is_page;
+	follow_registers(r);
+	r->off += insn->size;
+	return true;
 }
 
 /* Instructions without their addresses; of code that cannot be decoded, all. */
 static uint64_t hash_func(const struct image *image, uint64_t vaddr, uint64_t size)
 {
-	const uint8_t *code = image_at(image, vaddr, size);
 	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ size, address;
-	struct insn insn;
+	uint8_t bytes[ARCH_INSN_MAX];
+	struct reading r;
+	bool has;
 
-	for (uint64_t off = 0; off < size; off += insn.size) {
-		uint8_t bytes[ARCH_INSN_MAX];
-
-		if (!image->arch->decode(code + off, size - off, vaddr + off, &insn))
-			return mix(hash, code + off, size - off);
-		memcpy(bytes, code + off, insn.size);
-		if (has_address(&insn, vaddr, size, &address) && insn.field_size)
-			memset(bytes + insn.field_off, 0, insn.field_size);
-		hash = mix(hash, bytes, insn.size);
+	read_begin(&r, image, vaddr, size);
+	while (r.off < size) {
+		if (!read_next(&r, bytes, &address, &has))
+			return mix(hash, r.code + r.off, size - r.off);
+		hash = mix(hash, bytes, r.insn.size);
 	}
 	return hash;
 }
@@ -210,22 +261,21 @@ static void add_pair(struct job *job, uint64_t from, uint64_t to)
 /* Two functions with equal instructions: their addresses are pairs. */
 static void learn(struct job *job, struct func *a, struct func *b)
 {
-	const struct image *from = job->match->from, *to = job->match->to;
-	const uint8_t *ca = image_at(from, a->vaddr, a->size);
-	const uint8_t *cb = image_at(to, b->vaddr, b->size);
-	struct insn ia, ib;
+	uint8_t bytes[ARCH_INSN_MAX];
+	struct reading ra, rb;
 
+	read_begin(&ra, job->match->from, a->vaddr, a->size);
+	read_begin(&rb, job->match->to, b->vaddr, b->size);
 	a->matched = b->matched = true;
 	job->match->nr_matched++;
 	add_pair(job, a->vaddr, b->vaddr);
-	for (uint64_t off = 0; off < a->size; off += ia.size) {
+	while (ra.off < a->size) {
+		bool has_x, has_y;
 		uint64_t x, y;
 
-		if (!from->arch->decode(ca + off, a->size - off, a->vaddr + off, &ia) ||
-		    !to->arch->decode(cb + off, b->size - off, b->vaddr + off, &ib))
+		if (!read_next(&ra, bytes, &x, &has_x) || !read_next(&rb, bytes, &y, &has_y))
 			return;
-		if (has_address(&ia, a->vaddr, a->size, &x) &&
-		    has_address(&ib, b->vaddr, b->size, &y))
+		if (has_x && has_y)
 			add_pair(job, x, y);
 	}
 }

@@ -131,14 +131,19 @@ static struct err *load_part(struct unit *unit, uint32_t n)
 		ref->addend = relocs[i].addend;
 		ref->formula = type->formula;
 		ref->size = type->size;
+		ref->in_insn = type->field != 0;
 	}
 	resolve(unit, part);
 	return NULL;
 }
 
 /* A name that the source or the compiler gave, not the assembler. */
-static bool is_named(const struct symbol *sym)
+bool unit_is_named(const struct unit *unit, const struct symbol *sym)
 {
+	const struct arch *arch = unit->image->arch;
+
+	if (arch->is_mark && arch->is_mark(sym->name))
+		return false;
 	return (sym->type == STT_FUNC || sym->type == STT_OBJECT || sym->type == STT_TLS ||
 		sym->type == STT_GNU_IFUNC || sym->type == STT_NOTYPE) &&
 	       *sym->name && strncmp(sym->name, ".L", 2);
@@ -146,7 +151,8 @@ static bool is_named(const struct symbol *sym)
 
 static bool is_defined(const struct unit *unit, const struct symbol *sym)
 {
-	return is_named(sym) && sym->section && sym->section < unit->image->nr_sections;
+	return unit_is_named(unit, sym) && sym->section &&
+	       sym->section < unit->image->nr_sections;
 }
 
 static int by_name_order(const void *a, const void *b)

@@ -32,6 +32,7 @@ struct unit_ref {
 	int64_t addend;
 	enum reloc_formula formula;
 	uint8_t size;       /* bytes of the field */
+	bool in_insn;       /* the field is bits of an instruction, which are 0 here */
 	bool is_branch;     /* of a call or jump */
 	uint32_t section;   /* what it points into, 0: an undefined symbol */
 	uint64_t at;        /* offset there */
@@ -71,6 +72,8 @@ uint64_t unit_chunk_end(const struct unit *unit, uint32_t section, uint64_t at);
 const struct symbol *unit_symbol_at(const struct unit *unit, uint32_t section, uint64_t at);
 /* A defined symbol by name; NULL if there is none. Functions and objects only. */
 const struct symbol *unit_find_symbol(const struct unit *unit, const char *name);
+/* A name that the source or the compiler gave, not the assembler. */
+bool unit_is_named(const struct unit *unit, const struct symbol *sym);
 /* The function that a section begins with; NULL for other sections. */
 const struct symbol *unit_function(const struct unit *unit, uint32_t section);
 

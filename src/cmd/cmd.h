@@ -34,8 +34,8 @@ struct options {
 
 typedef int cmd_run(const struct options *options);
 
-cmd_run cmd_follow, cmd_apply, cmd_check, cmd_revert, cmd_cancel, cmd_force, cmd_list, cmd_status, cmd_stack, cmd_show,
-	cmd_build;
+cmd_run cmd_follow, cmd_apply, cmd_check, cmd_revert, cmd_cancel, cmd_force, cmd_list,
+	cmd_status, cmd_stack, cmd_show, cmd_build;
 
 /* Prints an error once and ends it; the status that goes with it. NULL: 0. */
 int cmd_fail(const struct options *options, struct err *err);

@@ -97,9 +97,25 @@ static const struct symbol *symbol_of(const struct job *job, uint32_t symbol)
 	return &job->slp->image->symtab.symbols[symbol];
 }
 
+/* Several relocations share a slot: its page and the rest of its address. */
+static enum reloc_formula slot_of(enum reloc_formula formula)
+{
+	switch (formula) {
+	case RELOC_GOT_PAGE:
+	case RELOC_GOT_ABS:
+		return RELOC_GOT_PC;
+	case RELOC_GOT_TP_PAGE:
+	case RELOC_GOT_TP_ABS:
+		return RELOC_GOT_TP;
+	default:
+		return formula;
+	}
+}
+
 static struct entry *find_entry(const struct job *job, enum reloc_formula formula,
 				uint32_t symbol)
 {
+	formula = slot_of(formula);
 	for (size_t i = 0; i < job->nr_entries; i++)
 		if (job->entries[i].formula == formula && job->entries[i].symbol == symbol)
 			return &job->entries[i];
@@ -109,7 +125,7 @@ static struct entry *find_entry(const struct job *job, enum reloc_formula formul
 static bool needs_entry(const struct job *job, const struct reloc_type *type,
 			uint32_t symbol)
 {
-	switch (type->formula) {
+	switch (slot_of(type->formula)) {
 	case RELOC_GOT_PC:
 	case RELOC_GOT_TP:
 	case RELOC_TLS_GD:
@@ -140,7 +156,7 @@ static struct err *count_relocs(struct job *job, uint32_t section)
 			   !find_entry(job, type->formula, relocs[i].symbol)) {
 			struct entry *entry = ARRAY_ADD(job->entries, job->nr_entries);
 
-			entry->formula = type->formula;
+			entry->formula = slot_of(type->formula);
 			entry->symbol = relocs[i].symbol;
 		}
 	}
@@ -219,6 +235,11 @@ static struct err *place_entries(struct job *job)
 	if (slp_needs_runtime(job->slp))
 		place_self(job);
 	return NULL;
+}
+
+static uint64_t page_of(uint64_t addr)
+{
+	return addr & ~(uint64_t)(PAGE - 1);
 }
 
 static uint64_t pages(size_t size)
@@ -389,10 +410,13 @@ static struct err *fill_entries(struct job *job)
 	return NULL;
 }
 
-static bool fits(uint64_t value, const struct reloc_type *type)
+static bool fits(const struct arch *arch, uint64_t value, const struct reloc_type *type)
 {
 	unsigned bits = type->size * 8u;
+	uint8_t trial[8] = { 0 };
 
+	if (type->field)
+		return arch->put_field(trial, type, value);
 	if (bits >= 64)
 		return true;
 	if (type->is_signed)
@@ -433,13 +457,22 @@ static struct err *compute(const struct job *job, const struct reloc *rel,
 	case RELOC_TLS_LD:
 		*value = entry->addr + A - P;
 		return NULL;
+	case RELOC_GOT_PAGE:
+	case RELOC_GOT_TP_PAGE:
+		*value = page_of(entry->addr) - page_of(P);
+		return NULL;
+	case RELOC_GOT_ABS:
+	case RELOC_GOT_TP_ABS:
+		*value = entry->addr;
+		return NULL;
 	default:
 		break;
 	}
 	if ((err = symbol_value(job, rel->symbol, &S)))
 		return err;
-	*value = type->formula == RELOC_ABS ? S + A : S + A - P;
-	if (type->formula == RELOC_CALL && entry && !fits(*value, type))
+	*value = type->formula == RELOC_ABS ? S + A :
+		 type->formula == RELOC_PAGE ? page_of(S + A) - page_of(P) : S + A - P;
+	if (type->formula == RELOC_CALL && entry && !fits(job->arch, *value, type))
 		*value = entry->stub + A - P;
 	return NULL;
 }
@@ -451,6 +484,7 @@ static struct err *apply_one(struct job *job, uint32_t section, const struct rel
 	struct link_group *group = group_at(job->out, job->group[section]);
 	uint64_t P = job->out->section_addr[section] + rel->off, value;
 	struct err *err;
+	uint8_t *at;
 
 	if (type->formula == RELOC_NONE)
 		return NULL;
@@ -459,12 +493,15 @@ static struct err *apply_one(struct job *job, uint32_t section, const struct rel
 				   sec->name);
 	if ((err = compute(job, rel, type, P, &value)))
 		return err_wrap(err, "%s", symbol_of(job, rel->symbol)->name);
-	if (!fits(value, type))
+	if (!fits(job->arch, value, type))
 		return UNSUPPORTED("out-of-reach", "%s+%#" PRIx64 ": %s is too far away "
 				   "for %s", sec->name, rel->off,
 				   symbol_of(job, rel->symbol)->name, type->name);
-	bytes_put(group->bytes.data + job->off[section] + rel->off, type->size, value,
-		  job->arch->big_endian);
+	at = group->bytes.data + job->off[section] + rel->off;
+	if (type->field)
+		job->arch->put_field(at, type, value);
+	else
+		bytes_put(at, type->size, value, job->arch->big_endian);
 	return NULL;
 }
 

@@ -198,6 +198,16 @@ static int64_t program_tp_offset(const struct segment *tls, uint64_t off)
 	return (int64_t)(off - block);
 }
 
+/* Variant I: behind the thread's control block. */
+static int64_t program_above_tp(const struct arch *arch, const struct segment *tls,
+				uint64_t off)
+{
+	uint64_t align = tls->align ? tls->align : 1;
+	uint64_t start = (arch->tcb_size + align - 1) / align * align;
+
+	return (int64_t)(start + (tls->vaddr & (align - 1)) + off);
+}
+
 struct err *resolve_tp_offset(const struct resolver *r, const struct object *object,
 			      uint64_t off, int64_t *tp_offset)
 {
@@ -208,8 +218,9 @@ struct err *resolve_tp_offset(const struct resolver *r, const struct object *obj
 	size_t nr;
 	struct err *err;
 
-	if (tls && object->is_program && arch->tls_below_tp) {
-		*tp_offset = program_tp_offset(tls, off);
+	if (tls && object->is_program) {
+		*tp_offset = arch->tls_below_tp ? program_tp_offset(tls, off) :
+						  program_above_tp(arch, tls, off);
 		return NULL;
 	}
 	/* A library: a slot of its own says where its TLS went. */

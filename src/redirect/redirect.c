@@ -90,6 +90,9 @@ static struct err *place_gate(const struct process *process, const struct entry 
 			return err_wrap(err, "%s: %s", entry->object->name, out->name);
 		err_free(err);
 		out->held = true;
+	} else if (arch->is_exchangeable && !arch->is_exchangeable(out->old_bytes)) {
+		/* The architecture allows it only while nobody runs through it. */
+		out->held = true;
 	}
 	out->gate = island;
 	out->slot = linked->slots + 8 * n;

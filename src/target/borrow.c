@@ -5,9 +5,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "mem.h"
 
 enum {
@@ -40,6 +42,19 @@ static bool is_in_rseq(const struct borrowed *b, const struct thread *thread)
 	       section;
 }
 
+static bool has_live_vectors(const struct borrowed *b, const struct thread *thread)
+{
+	const struct arch *arch = b->process->arch;
+	uint8_t head[64];
+	struct iovec iov = { head, arch->live_vectors.size };
+
+	return arch->live_vectors.size &&
+	       !syscall(SYS_ptrace, PTRACE_GETREGSET, thread->tid, arch->live_vectors.type,
+			&iov) &&
+	       bytes_get(head + arch->live_vectors.off, 2, arch->big_endian) &
+	       arch->live_vectors.bit;
+}
+
 /* Room on its stack, in its own user mode, with nothing waiting to happen. */
 static bool can_borrow(const struct borrowed *b, const struct thread *thread)
 {
@@ -47,7 +62,7 @@ static bool can_borrow(const struct borrowed *b, const struct thread *thread)
 	const struct map *map = maps_find(&b->process->maps, sp - 1);
 
 	if (thread->state != THREAD_STOPPED || thread->signal || thread->in_group_stop ||
-	    is_in_rseq(b, thread))
+	    is_in_rseq(b, thread) || has_live_vectors(b, thread))
 		return false;
 	return map && map->write && map->read && sp - b->room >= map->start;
 }
@@ -171,6 +186,25 @@ struct err *borrow_begin(struct process *process, size_t room, struct borrowed *
 	return err_new(ERR_NOT_NOW, "no-thread",
 		       "process %d has no thread that could be borrowed now",
 		       b->process->pid);
+}
+
+struct err *borrow_fp(const struct borrowed *b, unsigned regset, uint8_t *fp, size_t max,
+		      size_t *size)
+{
+	struct iovec iov = { fp, max };
+
+	if (syscall(SYS_ptrace, PTRACE_GETREGSET, b->thread->tid, regset, &iov))
+		return err_sys(errno, "thread %d: reading its vector registers",
+			       (int)b->thread->tid);
+	*size = iov.iov_len;
+	return NULL;
+}
+
+struct err *borrow_mask(const struct borrowed *b, uint64_t *mask)
+{
+	if (syscall(SYS_ptrace, PTRACE_GETSIGMASK, b->thread->tid, 8, mask))
+		return err_sys(errno, "thread %d: its signal mask", (int)b->thread->tid);
+	return NULL;
 }
 
 void borrow_end(struct borrowed *b)

@@ -104,18 +104,6 @@ struct err *call_look(struct process *process, const struct call *call,
 	return sent ? NULL : reread_done(process, call, state, result);
 }
 
-static struct err *read_fp(const struct borrowed *b, uint8_t *fp, size_t *size)
-{
-	struct iovec iov = { fp, b->process->arch->call.fp_max };
-
-	if (syscall(SYS_ptrace, PTRACE_GETREGSET, b->thread->tid,
-		    b->process->arch->call.fp_regset, &iov))
-		return err_sys(errno, "thread %d: reading its vector registers",
-			       (int)b->thread->tid);
-	*size = iov.iov_len;
-	return NULL;
-}
-
 /* A shadow stack would have to be given back, too, and nobody outside can do that. */
 static struct err *check_shadow(const struct borrowed *b)
 {
@@ -146,8 +134,8 @@ static struct err *send_there(struct borrowed *b, const struct call *call,
 	struct regs go;
 	struct err *err;
 
-	if (syscall(SYS_ptrace, PTRACE_GETSIGMASK, b->thread->tid, 8, &req->mask))
-		return err_sys(errno, "thread %d: its signal mask", (int)b->thread->tid);
+	if ((err = borrow_mask(b, &req->mask)))
+		return err;
 	if (!arch->call_frames(req, frames, &go))
 		return err_new(ERR_UNSUPPORTED, "vector-state", "thread %d: its vector "
 			       "registers are kept in a way that is not known",
@@ -265,7 +253,9 @@ static struct err *try_call(struct process *process, const struct call *call,
 	if (!err && holds_lock(&b, call))
 		err = err_new(ERR_NOT_NOW, "no-thread", "thread %d holds the lock of shadow "
 			      "variables", (int)b.thread->tid);
-	if (!err && !(err = check_shadow(&b)) && !(err = read_fp(&b, fp, &req.fp_size))) {
+	if (!err && !(err = check_shadow(&b)) && 
+	    !(err = borrow_fp(&b, process->arch->call.fp_regset, fp,
+			      process->arch->call.fp_max, &req.fp_size))) {
 		req.regs = &b.saved;
 		req.fp = fp;
 		err = send_there(&b, call, &req);

@@ -353,10 +353,18 @@ void process_closep(struct process **process)
 
 const struct object *process_object_at(const struct process *process, uint64_t addr)
 {
-	for (size_t i = 0; i < process->nr_objects; i++)
-		if (addr >= process->objects[i]->start && addr < process->objects[i]->end)
-			return process->objects[i];
-	return NULL;
+	const struct object *found = NULL;
+
+	/* Between an object's segments there may be room, and another one in it: arm64's
+	 * vDSO is inside the dynamic linker.  The smallest is meant. */
+	for (size_t i = 0; i < process->nr_objects; i++) {
+		const struct object *object = process->objects[i];
+
+		if (addr >= object->start && addr < object->end &&
+		    (!found || object->end - object->start < found->end - found->start))
+			found = object;
+	}
+	return found;
 }
 
 const struct object *process_find_build_id(const struct process *process,

@@ -18,7 +18,7 @@
 enum {
 	CALL_MS = 5000,
 	CODE_MAX = 64,
-	FRAME_MAX = 512,
+	FRAME_MAX = 2048,
 	TRIES = 200,
 };
 
@@ -33,6 +33,8 @@ enum cell { CELL_USED, CELL_FREE, CELL_LEFT_BEHIND };
 static enum cell look_at_cell(const struct process *process, uint64_t at)
 {
 	const struct arch *arch = process->arch;
+	/* What is behind the code is the slot's, and differs. */
+	size_t same = arch->remote.pc_slot ? arch->remote.pc_slot : arch->remote.code_size;
 	uint8_t bytes[CODE_MAX], code[CODE_MAX], any = 0;
 
 	if (!process_try_read(process, at, bytes, sizeof(bytes)))
@@ -40,7 +42,7 @@ static enum cell look_at_cell(const struct process *process, uint64_t at)
 	arch->remote_code(code);
 	for (size_t i = 0; i < CODE_MAX; i++)
 		any |= bytes[i];
-	return !any ? CELL_FREE : memcmp(bytes, code, arch->remote.pc_slot) ? CELL_USED :
+	return !any ? CELL_FREE : memcmp(bytes, code, same) ? CELL_USED :
 	       CELL_LEFT_BEHIND;
 }
 
@@ -145,20 +147,29 @@ static struct err *send_there(struct remote *remote, long nr, const uint64_t arg
 {
 	const struct process *process = remote->b.process;
 	const struct arch *arch = process->arch;
-	uint64_t sp = regs_sp(arch, &remote->b.saved), pc_back;
-	uint8_t frame[FRAME_MAX], slot[8];
+	uint8_t frame[FRAME_MAX], slot[8], fp[REMOTE_FP_MAX];
+	struct arch_remote_request req = {
+		.regs = &remote->b.saved, .fp = fp, .code = remote->code,
+		.frame = regs_sp(arch, &remote->b.saved) - arch->remote.red_zone -
+			 arch->remote.frame_size };
 	struct regs call;
+	uint64_t pc_back;
 	struct err *err;
 
-	arch->remote_frame(&remote->b.saved, remote->code, frame, &call, &pc_back);
+	if (arch->remote.fp_regset &&
+	    ((err = borrow_fp(&remote->b, arch->remote.fp_regset, fp, sizeof(fp),
+			      &req.fp_size)) || (err = borrow_mask(&remote->b, &req.mask))))
+		return err;
+	if (!arch->remote_frame(&req, frame, &call, &pc_back))
+		return err_new(ERR_NOT_NOW, "no-thread", "thread %d cannot be borrowed as it "
+			       "stands", (int)remote->b.thread->tid);
 	bytes_put(slot, 8, pc_back, arch->big_endian);
-	regs_set(arch, &call, arch->sysret_off, (uint64_t)nr);
+	regs_set(arch, &call, arch->sysnr_off, (uint64_t)nr);
 	for (int i = 0; i < 6; i++)
 		regs_set(arch, &call, arch->sysarg_off[i], args[i]);
-	if ((err = process_write(process, remote->code + arch->remote.pc_slot, slot, 8)) ||
-	    (err = process_write(process, sp - arch->remote.red_zone -
-				 arch->remote.frame_size, frame,
-				 arch->remote.frame_size)) ||
+	if ((arch->remote.pc_slot &&
+	     (err = process_write(process, remote->code + arch->remote.pc_slot, slot, 8))) ||
+	    (err = process_write(process, req.frame, frame, arch->remote.frame_size)) ||
 	    (err = event_step("remote-send")))
 		return err;
 	err = thread_set_regs(arch, remote->b.thread->tid, &call);

@@ -419,6 +419,25 @@ static void note_event(struct threads *threads, struct thread *thread, int event
 	}
 }
 
+/*
+ * The trap of a single step, not one that the program or somebody else has sent, is taken
+ * away.  At the end of a system call the kernel sends it as nobody's, without a step having
+ * been made (user_single_step_report()): then the next resumption is one, too.
+ */
+static void take_step(struct thread *thread)
+{
+	siginfo_t info = { 0 };
+	bool is_nobodys;
+
+	if (syscall(SYS_ptrace, PTRACE_GETSIGINFO, thread->tid, NULL, &info))
+		return;
+	is_nobodys = info.si_code == SI_USER && !info.si_pid;
+	if (!is_nobodys && info.si_code != TRAP_TRACE)
+		return;
+	thread->signal = 0;
+	thread->steps_off = is_nobodys;
+}
+
 /* Takes what a thread reported into account. */
 static struct err *note_status(struct threads *threads, struct thread *thread,
 			       int status)
@@ -447,6 +466,8 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 	} else if (!event && WSTOPSIG(status) != (SIGTRAP | 0x80)) {
 		/* The other is a system call's stop (PTRACE_O_TRACESYSGOOD). */
 		thread->signal = WSTOPSIG(status);
+		if (thread->stepped && thread->signal == SIGTRAP)
+			take_step(thread);
 	}
 	err = thread_get_regs(arch, thread->tid, &thread->regs);
 	if (!err) {
@@ -537,10 +558,13 @@ void threads_follow(struct threads *threads)
 
 void thread_resume(struct thread *thread)
 {
-	long how = thread->in_group_stop ? PTRACE_LISTEN : PTRACE_CONT;
+	long how = thread->in_group_stop ? PTRACE_LISTEN :
+		   thread->steps_off ? PTRACE_SINGLESTEP : PTRACE_CONT;
 
 	if (thread->state != THREAD_STOPPED)
 		return;
+	thread->stepped = thread->steps_off;
+	thread->steps_off = false;
 	thread->state = THREAD_SEIZED;
 	/* A tracee in a group stop stays in it, and still tells of its end. */
 	if (ptrace_do(how, thread->tid, NULL,

@@ -27,6 +27,8 @@ struct thread {
 	bool in_group_stop; /* SIGSTOP and its like: it stays stopped after us */
 	int signal;       /* stopped before this signal's delivery, 0: not */
 	bool fixed_eintr; /* a system call will begin anew instead of EINTR */
+	bool steps_off;   /* it stands at an event of ours (arch->steps_off_events) */
+	bool stepped;     /* it was resumed so: a trap of that is nobody's signal */
 	bool is_fresh;    /* born while we followed, and not told of to on_birth yet */
 	bool has_parent;  /* its birth was reported by its creator */
 	bool has_others_options; /* it was born under another list's */

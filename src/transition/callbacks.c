@@ -54,7 +54,8 @@ static struct call call_of(const struct job *job, size_t n, unsigned which)
 		.code = patch->call_code, .stack = patch->call_stack,
 		.stack_size = LINK_CALL_STACK, .function = patch->objects[n].callbacks[which],
 		.argument = patch->objects[n].self,
-		.restore = patch->objects[n].self + LINK_OBJECT_ERRNO, .lock = runtime_lock(&job->record) };
+		.restore = patch->objects[n].self + LINK_OBJECT_ERRNO,
+		.lock = runtime_lock(&job->record) };
 }
 
 /* It has returned: one store of the record says so. */

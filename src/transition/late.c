@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,7 +43,7 @@ struct late {
 	bool given_up;          /* refused: not again before the object has gone */
 };
 
-/* ---- what there is ----------------------------------------------------------------- */
+/* ---- what there is ------------------------------------------------------------- */
 
 static const struct object *find_object(const struct late *late, const struct slp_object *o)
 {
@@ -79,7 +80,7 @@ static void tell(const struct late *late, enum late_event what,
 		late->view->tell(late->view->arg, what, result, err);
 }
 
-/* ---- threads with their breakpoints ----------------------------------------------------- */
+/* ---- threads with their breakpoints -------------------------------------------- */
 
 static struct straggler *straggler_of(struct thread *thread)
 {
@@ -145,7 +146,7 @@ static void revert_now(struct late *late, struct thread *thread)
 	err_free(err);
 }
 
-/* ---- from RT_DELETE to the object's end ---------------------------------------------------- */
+/* ---- from RT_DELETE to the object's end ---------------------------------------- */
 
 static bool hits_object(const struct late *late, uint64_t at, uint64_t size)
 {
@@ -184,39 +185,45 @@ static bool step(struct late *late, struct thread *thread, int *status)
 	return true;
 }
 
+/* The kernel is to leave out the call that the thread has just entered. */
+static struct err *cancel_call(const struct late *late, struct thread *thread)
+{
+	const struct arch *arch = late->process->arch;
+	int none = -1;
+	struct iovec iov = { &none, sizeof(none) };
+
+	if (!arch->sysno_regset) {
+		regs_set(arch, &thread->regs, arch->sysno_off, UINT64_MAX);
+		return thread_set_regs(arch, thread->tid, &thread->regs);
+	}
+	if (syscall(SYS_ptrace, PTRACE_SETREGSET, thread->tid, arch->sysno_regset, &iov))
+		return err_sys(errno, "thread %d: leaving a system call out", (int)thread->tid);
+	return NULL;
+}
+
 /*
- * The call that unmaps the object has been entered: it is made a call that the kernel
- * begins again, and the thread stands in front of it.
+ * The call that unmaps the object has been entered: it is left out, and the thread stands in
+ * front of its instruction again, with its arguments.
  */
 static bool stand_before_call(struct late *late, struct thread *thread)
 {
 	const struct arch *arch = late->process->arch;
-	bool reported = false;
+	struct regs entered = thread->regs;
 	int status;
-	struct err *err;
+	struct err *err = cancel_call(late, thread);
 
-	regs_set(arch, &thread->regs, arch->sysno_off, UINT64_MAX);
-	err = thread_set_regs(arch, thread->tid, &thread->regs);
 	if (!err && !step(late, thread, &status))
 		return false;
-	regs_set(arch, &thread->regs, arch->sysno_off, (uint64_t)arch->nr_munmap);
-	regs_set(arch, &thread->regs, arch->sysret_off, (uint64_t)-513); /* ERESTARTNOINTR */
+	thread->regs = entered;
+	regs_set(arch, &thread->regs, arch->sysnr_off, (uint64_t)arch->nr_munmap);
+	regs_set(arch, &thread->regs, arch->pc_off,
+		 regs_pc(arch, &entered) - arch->syscall_size);
+	if (!arch->sysno_regset)
+		regs_set(arch, &thread->regs, arch->sysno_off, UINT64_MAX);
 	if (!err)
 		err = thread_set_regs(arch, thread->tid, &thread->regs);
-	if (!err) {
-		syscall(SYS_ptrace, PTRACE_INTERRUPT, thread->tid, NULL, NULL);
-		syscall(SYS_ptrace, PTRACE_CONT, thread->tid, NULL, (long)thread->signal);
-		err = thread_wait(thread->tid, clock_ms() + STEP_MS, &status, &reported);
-	}
-	thread->signal = 0;
-	if (!err && reported && !WIFSTOPPED(status))
-		thread->state = THREAD_GONE;
-	if (!err && reported && WIFSTOPPED(status) && !(status >> 16))
-		thread->signal = WSTOPSIG(status);
 	if (!err)
-		err = thread_get_regs(arch, thread->tid, &thread->regs);
-	if (!err)
-		return reported && thread->state == THREAD_STOPPED;
+		return true;
 	err_free(err);
 	return false;
 }
@@ -246,7 +253,7 @@ static void watch_unmapping(struct late *late, struct thread *thread)
 	}
 }
 
-/* ---- events ------------------------------------------------------------------------------------ */
+/* ---- events -------------------------------------------------------------------- */
 
 static void at_linker(struct late *late, struct thread *thread)
 {
@@ -284,6 +291,7 @@ static void on_stop(void *arg, struct thread *thread)
 	if (!s || !thread->signal || !straggler_is_here(s, thread->tid, thread->signal))
 		return;
 	thread->signal = 0;
+	thread->steps_off = late->process->arch->steps_off_events;
 	if (s->addr == late->link.brk) {
 		at_linker(late, thread);
 		return;

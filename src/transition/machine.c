@@ -243,7 +243,8 @@ static struct err *hold_once(struct machine *m, struct err *(*change)(void *arg)
 	struct err *err = threads_stop_all(&m->threads, HOLD_MS);
 
 	if (!err)
-		*done = all_clear(m) && (!m->seeks_suspended || none_is_suspended(m));
+		*done = (!m->check.nr_forbidden && !m->is_switching) ||
+			(all_clear(m) && (!m->seeks_suspended || none_is_suspended(m)));
 	else if (err->kind == ERR_NOT_NOW && !strcmp(err->reason, "does-not-stop"))
 		err_freep(&err); /* it may later */
 	if (*done)

@@ -110,8 +110,8 @@ struct err *machine_see_suspended(struct machine *machine, unsigned timeout_ms)
 	__attribute__((warn_unused_result));
 /*
  * The one thing that needs all threads at once: change is called when all stand and none
- * is in what check holds.  Only for the list of another's that is changed under its lock
- * (libgcc's).
+ * is in what check holds (nothing: no stack is looked at).  For the list of another's that
+ * is changed under its lock (libgcc's), and for entries that no store can change.
  */
 struct err *machine_hold(struct machine *machine, unsigned timeout_ms,
 			 struct err *(*change)(void *arg), void *arg)

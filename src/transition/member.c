@@ -190,8 +190,10 @@ struct err *member_stop(struct machine *m, struct thread *thread, bool *stands)
 		return err;
 	m->stats.fixed_eintr += thread->fixed_eintr;
 	thread->fixed_eintr = false;
-	if (straggler_is_here(&member_of(thread)->straggler, thread->tid, thread->signal))
+	if (straggler_is_here(&member_of(thread)->straggler, thread->tid, thread->signal)) {
 		thread->signal = 0;
+		thread->steps_off = m->process->arch->steps_off_events;
+	}
 	member_learn(m, thread);
 	return NULL;
 }

@@ -178,69 +178,91 @@ static struct err *new_dispatch(struct job *job, enum thread_patch_state initial
 	return fill_dispatch(job, initial);
 }
 
-/* What a hold changes. */
+/* Entries that no single store changes: all of them in one hold. */
 struct held_change {
 	const struct process *process;
-	const struct record_func *func;
+	const struct record_func **funcs;
+	size_t nr;
 	struct err *(*change)(const struct process *process, const struct record_func *func);
 };
 
 static struct err *change_held(void *arg)
 {
 	struct held_change *held = arg;
+	struct err *err = NULL;
 
-	return held->change(held->process, held->func);
+	for (size_t i = 0; i < held->nr && !err; i++)
+		err = held->change(held->process, held->funcs[i]);
+	return err;
 }
 
-/* No thread may be behind the first byte of what changes. */
-static struct err *hold_and_change(struct job *job, const struct record_func *func,
-				   struct err *(*change)(const struct process *process,
-							 const struct record_func *func))
+/*
+ * No thread may be behind the first byte of what changes; where there is no such place it is
+ * enough that all stand, and see what was written when they go on (an exception's return is
+ * a context synchronisation event).
+ */
+static struct err *hold_and_change(struct job *job, struct held_change *held)
 {
-	struct held_change held = { job->process, func, change };
+	const struct arch *arch = job->process->arch;
 	struct err *err;
 
+	if (!held->nr)
+		return NULL;
+	if (job->alone)
+		return change_held(held);
 	check_forget(&job->machine.check);
-	check_forbid(&job->machine.check, (struct range){ func->site + 1,
-		     job->process->arch->jump_size - 1 }, func->name);
+	for (size_t i = 0; i < held->nr; i++) {
+		const struct record_func *func = held->funcs[i];
+
+		event("holding function=%s", func->name);
+		if (!arch->jump_is_insn)
+			check_forbid(&job->machine.check, (struct range){ func->site + 1,
+				     arch->jump_size - 1 }, func->name);
+	}
 	job->result->held++;
-	event("holding function=%s", func->name);
 	/* Who is still on its way to the dispatcher's table is at the entry. */
 	job->machine.check.passing = job->patch;
 	job->machine.check.dispatch = job->dispatch.entries ? &job->dispatch : NULL;
-	err = machine_hold(&job->machine, job->options->timeout_ms, change_held, &held);
+	err = machine_hold(&job->machine, job->options->timeout_ms, change_held, held);
 	job->machine.check.passing = NULL;
 	return err;
 }
 
-static struct err *lead_to_gate(struct job *job, const struct record_func *func)
+/* Leads an entry to its gate, or notes that this has to be held for. */
+static struct err *lead_to_gate(struct job *job, const struct record_func *func,
+				struct held_change *held)
 {
 	enum redirect_entry look;
 	struct err *err = redirect_look(job->process, func, &look);
 
-	if (!err && func->held && look == ENTRY_OLD)
-		return job->alone ? redirect_to_gate_held(job->process, func) :
-		       hold_and_change(job, func, redirect_to_gate_held);
+	if (!err && func->held && look == ENTRY_OLD) {
+		*ARRAY_ADD(held->funcs, held->nr) = func;
+		return NULL;
+	}
 	return err ? err : redirect_to_gate(job->process, func);
 }
 
 static struct err *lead_to_below(struct job *job, const struct record_func *func,
-				 const struct record_func *below)
+				 const struct record_func *below, struct held_change *held)
 {
 	enum redirect_entry look;
 	struct err *err = redirect_look(job->process, func, &look);
 
-	if (!err && func->held && !below && look != ENTRY_OLD)
-		return job->alone ? redirect_to_old_held(job->process, func) :
-		       hold_and_change(job, func, redirect_to_old_held);
+	if (!err && func->held && !below) {
+		if (look != ENTRY_OLD)
+			*ARRAY_ADD(held->funcs, held->nr) = func;
+		return NULL;
+	}
 	return err ? err : redirect_to_below(job->process, func, below);
 }
 
 /* Step "arm": every entry leads to the dispatcher; no thread sees a difference. */
 static struct err *arm(struct job *job)
 {
+	struct held_change held = { .process = job->process,
+				    .change = redirect_to_gate_held };
 	struct record_patch *patch = job->patch;
-	struct err *err;
+	struct err *err = NULL;
 
 	for (size_t i = 0; i < patch->nr_funcs; i++) {
 		const struct record_func *func = &patch->funcs[i];
@@ -251,9 +273,14 @@ static struct err *arm(struct job *job)
 		    (err = redirect_set_slot(job->process, func,
 					     dispatch_stub(&job->dispatch, i))) ||
 		    (err = event_step("arm-entry")) ||
-		    (err = lead_to_gate(job, func)))
-			return err;
+		    (err = lead_to_gate(job, func, &held)))
+			break;
 	}
+	if (!err)
+		err = hold_and_change(job, &held);
+	free(held.funcs);
+	if (err)
+		return err;
 	event("armed patch=%s functions=%zu", patch->name, patch->nr_funcs);
 	return event_step("armed");
 }
@@ -363,15 +390,16 @@ static struct err *untell_unwinder(struct job *job)
 /* ---- enabling ------------------------------------------------------------------ */
 
 /* The original again, for good: what led to an older patch's version is not needed. */
-static struct err *settle_nop(struct job *job, const struct record_func *func)
+static struct err *settle_nop(struct job *job, const struct record_func *func,
+			      struct held_change *held)
 {
 	struct err *err = redirect_set_slot(job->process, func, func->displaced);
 
-	return err ? err : lead_to_below(job, func, NULL);
+	return err ? err : lead_to_below(job, func, NULL, held);
 }
 
 /* Everybody is patched: entries lead straight to the new functions. */
-static struct err *settle_entries(struct job *job)
+static struct err *settle_each(struct job *job, struct held_change *held)
 {
 	struct record_patch *patch = job->patch;
 	struct err *err;
@@ -382,7 +410,8 @@ static struct err *settle_entries(struct job *job)
 		if (is_covered(job, func))
 			continue;
 		if (func->nop) {
-			if ((err = event_step("settle-nop")) || (err = settle_nop(job, func)))
+			if ((err = event_step("settle-nop")) || 
+			    (err = settle_nop(job, func, held)))
 				return err;
 			continue;
 		}
@@ -396,8 +425,21 @@ static struct err *settle_entries(struct job *job)
 		if (err)
 			return err;
 	}
-	event("settled patch=%s", patch->name);
 	return NULL;
+}
+
+static struct err *settle_entries(struct job *job)
+{
+	struct held_change held = { .process = job->process,
+				    .change = redirect_to_old_held };
+	struct err *err = settle_each(job, &held);
+
+	if (!err)
+		err = hold_and_change(job, &held);
+	free(held.funcs);
+	if (!err)
+		event("settled patch=%s", job->patch->name);
+	return err;
 }
 
 /*
@@ -484,7 +526,8 @@ static struct err *finish_enabling(struct job *job)
 	    (err = dispatch_set_initial(&job->dispatch, STATE_PATCHED)))
 		return err;
 	if ((err = supersede(job)) || (err = settle_entries(job)) ||
-	    (err = run_post_patch(job)) || (err = return_dispatch(job)) || job->patch->dispatch || !job->patch->replace)
+	    (err = run_post_patch(job)) || (err = return_dispatch(job)) ||
+	    job->patch->dispatch || !job->patch->replace)
 		return err;
 	if ((err = drop_nops(job)))
 		return err;
@@ -589,8 +632,10 @@ static bool is_old(const struct job *job, const struct record_func *func)
 /* Everybody is unpatched: entries lead to what is below. */
 static struct err *restore_entries(struct job *job)
 {
+	struct held_change held = { .process = job->process,
+				    .change = redirect_to_old_held };
 	struct record_patch *patch = job->patch;
-	struct err *err;
+	struct err *err = NULL;
 
 	for (size_t i = 0; i < patch->nr_funcs; i++) {
 		const struct record_func *func = &patch->funcs[i];
@@ -604,11 +649,15 @@ static struct err *restore_entries(struct job *job)
 		    (err = redirect_set_slot(job->process, func,
 					     redirect_below(func, below))) ||
 		    (err = event_step("restore-entry")) ||
-		    (err = lead_to_below(job, func, below)))
-			return err;
+		    (err = lead_to_below(job, func, below, &held)))
+			break;
 	}
-	event("restored patch=%s", patch->name);
-	return NULL;
+	if (!err)
+		err = hold_and_change(job, &held);
+	free(held.funcs);
+	if (!err)
+		event("restored patch=%s", patch->name);
+	return err;
 }
 
 /* Pointers to new functions, libgcc's list, or forced threads may lead there for ever. */
@@ -724,7 +773,8 @@ struct err *steps_turn(struct job *job)
 	event("reversing patch=%s", job->patch->name);
 	if (job->patch->state != PATCH_DISABLING)
 		return steps_disable(job);
-	if ((err = callbacks_settle(job)) || (!job->dispatch.entries && (err = take_up_dispatch(job))) ||
+	if ((err = callbacks_settle(job)) ||
+	    (!job->dispatch.entries && (err = take_up_dispatch(job))) ||
 	    (err = job_set_state(job, PATCH_ENABLING)))
 		return err;
 	return go_on_enabling(job);

@@ -29,6 +29,7 @@ static void visit(struct machine *m, struct thread *thread)
 	struct member *member = member_of(thread);
 	bool by_event = straggler_is_here(&member->straggler, thread->tid, thread->signal);
 
+	thread->steps_off |= by_event && m->process->arch->steps_off_events;
 	/* At the return address: it may be clear now, and only now. */
 	if (by_event)
 		thread->signal = 0;

@@ -13,7 +13,7 @@ struct pair { double x; long n; };
 typedef double v4 __attribute__((vector_size(32)));
 NOINLINE long many(long a, long b, long c, long d, long e, long f, long g, long h, long i) { return V * (a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h + 9 * i); }
 NOINLINE long varied(int n, ...) { va_list ap; double s = 0; va_start(ap, n); for (int i = 0; i < n; i++) s += i % 2 ? va_arg(ap, double) : (double)va_arg(ap, int); va_end(ap); return V * (long)s; }
-NOINLINE long double longer(long double a, long double b) { return V * (a - b / 3); }
+NOINLINE long double longer(long double a, long double b) { long double s = 0; for (int i = 0; i < V; i++) s += a - b / 3; return s; }
 NOINLINE struct big bigger(long n) { struct big b; for (int i = 0; i < 6; i++) b.a[i] = V * (n + i); return b; }
 NOINLINE struct pair both(double x, long n) { return (struct pair){ V * x, V * n }; }
 NOINLINE double complex turned(double complex z) { return V * z * I; }

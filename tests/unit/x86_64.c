@@ -157,7 +157,8 @@ static void test_remote(void)
 	regs_set(x86, &regs, x86->sp_off, 0x8000);
 	regs_set(x86, &regs, x86->sysno_off, 232);
 	regs_set(x86, &regs, x86->sysret_off, (uint64_t)-514);
-	x86->remote_frame(&regs, 0x9000, frame, &call, &back);
+	x86->remote_frame(&(struct arch_remote_request){ .regs = &regs, .code = 0x9000 },
+			  frame, &call, &back);
 	ok(back == 0x4000 - 2, "an interrupted call is begun anew when nobody comes back");
 	ok(bytes_get(frame + 8, 8, false) == 232, "with its number");
 	ok(regs_pc(x86, &call) == 0x9000 && regs_sp(x86, &call) == 0x8000 - 128 - 80 &&

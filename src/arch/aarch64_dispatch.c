@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The dispatcher of arm64.
+ *
+ * x16 and x17 are free between a call and the function (AAPCS64 6.1.1, and GCC's -fipa-ra
+ * counts them as changed by every call); three more registers are kept on the stack.  No
+ * flag is touched.  The thread is told by tpidr_el0.
+ */
+#include <string.h>
+
+#include "aarch64.h"
+
+enum {
+	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
+	AT_SHIFT = 24, AT_FIRST_LOOK = 36, AT_MASK = 56,
+	AT_MULTIPLIER = 104, AT_TABLE = 112, AT_INITIAL = 120,
+	X16 = 16,
+};
+
+static const uint32_t dispatcher[AT_MULTIPLIER / 4] = {
+	0xa9be07e0, /*   0 stp x0, x1, [sp, #-32]! */
+	0xf9000be2, /*   4 str x2, [sp, #16] */
+	0xd53bd051, /*   8 mrs x17, tpidr_el0 */
+	0x91000631, /*  12 add x17, x17, #0x1 */
+	0x580002c0, /*  16 ldr x0, 104 */
+	0x9b007e20, /*  20 mul x0, x17, x0 */
+	0xd340fc00, /*  24 lsr x0, x0, #(64 - bits) */
+	0x580002a1, /*  28 ldr x1, 112 */
+	0x8b001022, /*  32 add x2, x1, x0, lsl #4 */
+	0xf9400042, /*  36 ldr x2, [x2] */
+	0xb40000c2, /*  40 cbz x2, 64 */
+	0xcb110042, /*  44 sub x2, x2, x17 */
+	0xb40000e2, /*  48 cbz x2, 76 */
+	0x91000400, /*  52 add x0, x0, #0x1 */
+	0xd3400000, /*  56 ubfx x0, x0, #0, #bits */
+	0x17fffff9, /*  60 b 32 */
+	0x580001c0, /*  64 ldr x0, 120 */
+	0x39400000, /*  68 ldrb w0, [x0] */
+	0x14000003, /*  72 b 84 */
+	0x8b001022, /*  76 add x2, x1, x0, lsl #4 */
+	0x39402040, /*  80 ldrb w0, [x2, #8] */
+	0xf8607a10, /*  84 ldr x16, [x16, x0, lsl #3] */
+	0xf9400be2, /*  88 ldr x2, [sp, #16] */
+	0xa8c207e0, /*  92 ldp x0, x1, [sp], #32 */
+	0xd61f0200, /*  96 br x16 */
+	0xd4200000, /* 100 brk #0x0 */
+};
+
+/* A field of the instruction at off. */
+static void put_bits(uint8_t *out, unsigned off, unsigned low, uint32_t value)
+{
+	bytes_put(out + off, 4, word_at(out + off) | value << low, false);
+}
+
+bool arm_put_dispatcher(uint8_t *out, const struct arch_dispatch *d)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(dispatcher); i++)
+		bytes_put(out + 4 * i, 4, dispatcher[i], false);
+	put_bits(out, AT_SHIFT, 16, 64 - d->bits);
+	put_bits(out, AT_MASK, 10, d->bits - 1);
+	bytes_put(out + AT_MULTIPLIER, 8, MULTIPLIER, false);
+	bytes_put(out + AT_TABLE, 8, d->table, false);
+	bytes_put(out + AT_INITIAL, 8, d->initial, false);
+	return true;
+}
+
+/* adrp x16, pair; add x16, x16, ...; b dispatcher */
+bool arm_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
+			   const struct arch_dispatch *d)
+{
+	bytes_put(out + 12, 4, 0xd4200000, false); /* brk */
+	return arm_put_address(out, X16, at, pair) && arm_put_jump(out + 8, at + 8, d->at);
+}
+
+uint64_t arm_dispatch_hash(uint64_t key, unsigned bits)
+{
+	return key * MULTIPLIER >> (64 - bits);
+}
+
+/* The stub touches x16 alone; what the dispatcher changes first it has put on the stack. */
+bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off, uint64_t *pair,
+		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
+{
+	uint64_t sp = bytes_get(regs->bytes + ARM_X(ARM_SP), 8, false), word;
+
+	*pair = is_stub ? 0 : bytes_get(regs->bytes + ARM_X(X16), 8, false);
+	if (is_stub || !off)
+		return true;
+	if (off > AT_FIRST_LOOK)
+		return false;
+	/* x2 is still its own until it has been put away. */
+	for (unsigned i = 0; i < (off == 4 ? 2 : 3); i++) {
+		if (!read(arg, sp + 8 * i, &word))
+			return false;
+		bytes_put(regs->bytes + ARM_X(i), 8, word, false);
+	}
+	bytes_put(regs->bytes + ARM_X(ARM_SP), 8, sp + 32, false);
+	return true;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* arm64: code as it is written and moved, relocations, the dispatcher's way back. */
+#include <elf.h>
+#include <string.h>
+
+#include "arch.h"
+#include "bytes.h"
+#include "tap.h"
+
+static const struct arch *arm;
+
+static uint32_t word(const uint8_t *at)
+{
+	return (uint32_t)bytes_get(at, 4, false);
+}
+
+static void put(uint8_t *at, uint32_t value)
+{
+	bytes_put(at, 4, value, false);
+}
+
+static void test_jumps(void)
+{
+	static const struct {
+		uint64_t at, target;
+		uint32_t word; /* 0: out of reach */
+	} rows[] = {
+		{ 0x1000, 0x1000, 0x14000000 },
+		{ 0x1000, 0x2000, 0x14000400 },
+		{ 0x2000, 0x1ffc, 0x17ffffff },
+		{ 0, 0x7fffffc, 0x15ffffff },
+		{ 0x8000000, 0, 0x16000000 },
+		{ 0, 0x8000000, 0 },
+		{ 0x8000004, 0, 0 },
+	};
+	uint8_t out[16];
+	uint64_t slot, first, last;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		bool done = arm->put_jump(out, rows[i].at, rows[i].target);
+
+		ok(done == (rows[i].word != 0) && (!done || word(out) == rows[i].word),
+		   "b from %#lx to %#lx", (unsigned long)rows[i].at,
+		   (unsigned long)rows[i].target);
+	}
+	/* adrp x16, 0x13000; ldr x16, [x16, #24]; br x16 */
+	ok(arm->put_far_jump(out, 0x10ff8, 0x13018) && word(out) == 0xf0000010 &&
+	   word(out + 4) == 0xf9400e10 && word(out + 8) == 0xd61f0200, "a jump through a slot");
+	ok(!arm->put_far_jump(out, 0, 0x13014), "slots are aligned");
+	arm->jump_window(out, 4, 0x10000000, &first, &last);
+	ok(first == 0x8000000 && last == 0x17fffffc, "how far it leads");
+	/* A PLT entry: adrp x16; ldr x17, [x16, #0x20]; add; br x17 */
+	put(out, 0xf0000090);
+	put(out + 4, 0xf9401211);
+	put(out + 8, 0x91008210);
+	put(out + 12, 0xd61f0220);
+	ok(arm->stub_slot(out, 16, 0x1000, &slot) && slot == 0x14020, "a PLT entry's slot");
+}
+
+/* At 0x40000000 in front, moved 64 MiB on. */
+static void test_moves(void)
+{
+	enum { FROM = 0x40000000, TO = 0x44000000 };
+	static const struct {
+		uint32_t word;
+		const char *what;
+		unsigned nr;
+		uint32_t moved[3]; /* nr 0: cannot be moved */
+	} rows[] = {
+		{ 0xd503201f, "nop", 1, { 0xd503201f } },
+		{ 0xa9bf7bfd, "stp", 1, { 0xa9bf7bfd } },
+		{ 0x14000010, "b +64", 1, { 0x17000010 } },
+		{ 0x94000010, "bl +64", 1, { 0x97000010 } },
+		{ 0x54000080, "b.eq +16", 3, { 0x54000040, 0x14000002, 0x16fffffe + 4 } },
+		{ 0xb4000080, "cbz +16", 3, { 0xb4000040, 0x14000002, 0x16fffffe + 4 } },
+		{ 0x36180080, "tbz +16", 3, { 0x36180040, 0x14000002, 0x16fffffe + 4 } },
+		{ 0x90000003, "adrp x3, this page", 1, { 0x90fe0003 } },
+		{ 0x10000043, "adr x3, +8", 2, { 0x90fe0003, 0x91002063 } },
+		{ 0x58000043, "ldr x3, +8", 2, { 0x90fe0003, 0xf9400463 } },
+		{ 0x18000043, "ldr w3, +8", 2, { 0x90fe0003, 0xb9400863 } },
+		{ 0x98000043, "ldrsw x3, +8", 2, { 0x90fe0003, 0xb9800863 } },
+		{ 0x1c000043, "ldr s3, +8", 0, { 0 } },
+	};
+	uint8_t code[4], out[16];
+	struct insn insn;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		bool same = true;
+		size_t size;
+
+		put(code, rows[i].word);
+		arm->decode(code, 4, FROM, &insn);
+		size = arm->move_insn(code, &insn, TO, out);
+		for (unsigned j = 0; j < rows[i].nr; j++)
+			same &= word(out + 4 * j) == rows[i].moved[j];
+		ok(size == 4 * rows[i].nr && same, "%s is moved: %x %x %x", rows[i].what,
+		   word(out), word(out + 4), word(out + 8));
+	}
+}
+
+static void test_exchange(void)
+{
+	static const struct {
+		uint32_t word;
+		bool may;
+	} rows[] = {
+		{ 0x14000000, true }, { 0x94000001, true }, { 0xd503201f, true },
+		{ 0xd4200000, true }, { 0xd4000001, true }, { 0xd4000002, true },
+		{ 0xd4000003, true }, { 0xd5033fdf, true },
+		{ 0xa9bf7bfd, false }, { 0xd503233f, false }, { 0xd503245f, false },
+		{ 0x52800000, false }, { 0xd65f03c0, false }, { 0x54000000, false },
+	};
+	uint8_t code[4];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		put(code, rows[i].word);
+		ok(arm->is_exchangeable(code) == rows[i].may, "%08x may%s be exchanged",
+		   rows[i].word, rows[i].may ? "" : " not");
+	}
+	put(code, 0xd503245f);
+	ok(arm->entry_keep(code, 4) == 4, "bti c keeps its place");
+	put(code, 0xd503233f);
+	ok(arm->entry_keep(code, 4) == 0, "paciasp does not");
+	ok(arm->is_mark("$x") && arm->is_mark("$d.12") && !arm->is_mark("$xy") &&
+	   !arm->is_mark("x"), "mapping symbols");
+}
+
+static void test_fields(void)
+{
+	static const struct {
+		uint32_t type, before;
+		uint64_t value;
+		uint32_t after; /* 0: does not fit */
+	} rows[] = {
+		{ R_AARCH64_CALL26, 0x94000000, (uint64_t)-8, 0x97fffffe },
+		{ R_AARCH64_JUMP26, 0x14000000, 0x8000000, 0 },
+		{ R_AARCH64_CONDBR19, 0x54000001, 0x1000, 0x54008001 },
+		{ R_AARCH64_TSTBR14, 0x36000000, 0x8000, 0 },
+		{ R_AARCH64_ADR_PREL_PG_HI21, 0x90000005, 0x3000, 0xf0000005 },
+		{ R_AARCH64_ADR_PREL_PG_HI21, 0x90000000, UINT64_C(1) << 32, 0 },
+		{ R_AARCH64_ADD_ABS_LO12_NC, 0x91000021, 0x12345678, 0x9119e021 },
+		{ R_AARCH64_LDST64_ABS_LO12_NC, 0xf9400021, 0x678, 0xf9433c21 },
+		{ R_AARCH64_LDST64_ABS_LO12_NC, 0xf9400021, 0x67c, 0 },
+		{ R_AARCH64_LDST8_ABS_LO12_NC, 0x39400021, 0x679, 0x3959e421 },
+		{ R_AARCH64_TLSLE_ADD_TPREL_HI12, 0x91400000, 0x2010, 0x91400800 },
+		{ R_AARCH64_MOVW_UABS_G1_NC, 0xf2a00001, 0x12345678, 0xf2a24681 },
+	};
+	uint8_t code[4];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct reloc_type *type = arch_reloc(arm, rows[i].type);
+		bool done;
+
+		put(code, rows[i].before);
+		done = type && arm->put_field(code, type, rows[i].value);
+		ok(done == (rows[i].after != 0) && (!done || word(code) == rows[i].after),
+		   "%s: %08x", type ? type->name : "?", word(code));
+	}
+}
+
+static bool read_stack(void *arg, uint64_t addr, uint64_t *value)
+{
+	const uint64_t *stack = arg;
+
+	*value = stack[(addr - 0x7000) / 8];
+	return true;
+}
+
+static void test_undo(void)
+{
+	uint64_t stack[4] = { 100, 101, 102, 0 }, pair;
+	struct regs regs = { 0 };
+
+	for (unsigned off = 0; off <= 40; off += 4) {
+		bool done;
+
+		for (unsigned n = 0; n < 3; n++)
+			regs_set(arm, &regs, 8 * n, off < 8 ? 100 + n : 7);
+		regs_set(arm, &regs, 8 * 16, 0x5000);
+		regs_set(arm, &regs, arm->sp_off, off ? 0x7000 : 0x7020);
+		done = arm->dispatch_undo(&regs, false, off, &pair, read_stack, stack);
+		if (off == 40) {
+			ok(!done, "after the first look nothing is undone");
+			continue;
+		}
+		ok(done && pair == 0x5000 && regs_get(arm, &regs, 0) == 100 &&
+		   regs_get(arm, &regs, 8) == 101 && regs_get(arm, &regs, 16) == 102 &&
+		   regs_sp(arm, &regs) == 0x7020, "undone at %u", off);
+	}
+}
+
+int main(void)
+{
+	arm = arch_find(EM_AARCH64);
+	test_jumps();
+	test_moves();
+	test_exchange();
+	test_fields();
+	test_undo();
+	return tap_done();
+}
