@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import Program, Stitch, Suite, need  # noqa: E402
+from harness import Program, need, run_suite  # noqa: E402
 from live import SLOW, end, follow, make, state_of, wait_for  # noqa: E402
 
 ENABLE, DISABLE = '[pre:prog post:prog]', '[pre_un:prog post_un:prog]'
@@ -313,14 +313,5 @@ def test_states(stitch, folder):
         need(p.ask('value') == '7', 'restored by the last')
 
 
-def main():
-    stitch = Stitch(sys.argv[1])
-    suite = Suite('callbacks')
-    for name, function in sorted(globals().items()):
-        if name.startswith('test_'):
-            suite.add(name[5:], lambda folder, f=function: f(stitch, folder))
-    return suite.run(sys.argv[2:])
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_suite('callbacks', globals()))

@@ -186,3 +186,13 @@ class Suite:
         c = self.counts
         print(f'{self.name}: {c["passed"]} passed, {c["failed"]} failed, {c["skipped"]} skipped')
         return 1 if c['failed'] else 0
+
+
+def run_suite(name, functions):
+    """Every test_... of a script; its arguments are stitch and, if any, names of tests."""
+    stitch = Stitch(sys.argv[1])
+    suite = Suite(name)
+    for key, function in sorted(functions.items()):
+        if key.startswith('test_'):
+            suite.add(key[5:], lambda folder, f=function: f(stitch, folder))
+    return suite.run(sys.argv[2:])

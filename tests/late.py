@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
-from harness import CROSS, Program, Stitch, Suite, is_built, need, sh  # noqa: E402
+from harness import CROSS, Program, is_built, need, run_suite, sh  # noqa: E402
 from live import HERE, SLOW, wait_for, write_fix  # noqa: E402
 
 # With its patch before its first constructor and until after its last destructor.
@@ -247,14 +247,5 @@ def test_killed(stitch, folder):
                 p.check(0, when)
 
 
-def main():
-    stitch = Stitch(sys.argv[1])
-    suite = Suite('late')
-    for name, function in sorted(globals().items()):
-        if name.startswith('test_'):
-            suite.add(name[5:], lambda folder, f=function: f(stitch, folder))
-    return suite.run(sys.argv[2:])
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_suite('late', globals()))

@@ -181,19 +181,8 @@ static bool has_object_of(pid_t pid, void *arg)
 	bool fits = true;
 	struct err *err = process_open(pid, &process);
 
-	for (size_t i = 0; !err && i < slp->nr_objects; i++) {
-		uint8_t id[64];
-		size_t size = strlen(slp->objects[i].build_id) / 2;
-		bool have = size <= sizeof(id);
-
-		for (size_t j = 0; have && j < size; j++) {
-			unsigned byte = 0;
-
-			have = sscanf(slp->objects[i].build_id + 2 * j, "%2x", &byte) == 1;
-			id[j] = (uint8_t)byte;
-		}
-		fits &= have && process_find_build_id(process, id, size);
-	}
+	for (size_t i = 0; !err && i < slp->nr_objects; i++)
+		fits &= process_find_build_id_hex(process, slp->objects[i].build_id) != NULL;
 	fits &= !err && slp->nr_objects && pid != getpid();
 	err_free(err);
 	process_close(process);

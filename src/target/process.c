@@ -387,6 +387,16 @@ static const struct object *open_at(struct process *process, uint64_t addr)
 	return process_object_at(process, addr);
 }
 
+const struct object *process_find_build_id_hex(const struct process *process,
+					       const char *hex)
+{
+	uint8_t id[64];
+	size_t size = strlen(hex) / 2;
+
+	return size <= sizeof(id) && bytes_from_hex(hex, id, size) ?
+	       process_find_build_id(process, id, size) : NULL;
+}
+
 const struct unwind_code *process_code_at(const struct process *process, uint64_t addr)
 {
 	const struct object *object = process_object_at(process, addr);

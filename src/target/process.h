@@ -95,6 +95,9 @@ struct err *process_read_word(const struct process *process, uint64_t addr,
 const struct object *process_object_at(const struct process *process, uint64_t addr);
 const struct object *process_find_build_id(const struct process *process,
 					   const void *id, size_t size);
+/* The same of a build ID in hexadecimal. */
+const struct object *process_find_build_id_hex(const struct process *process,
+					       const char *hex);
 const struct unwind_code *process_code_at(const struct process *process, uint64_t addr);
 const struct object *process_program(const struct process *process);
 

@@ -31,12 +31,9 @@ static const struct object *find_by_name(const struct process *process, const ch
 static struct err *find_object(const struct process *process,
 			       const struct slp_object *wanted, const struct object **object)
 {
-	uint8_t id[64];
-	size_t size = strlen(wanted->build_id) / 2;
 	const struct object *other;
 
-	if (bytes_from_hex(wanted->build_id, id, size))
-		*object = process_find_build_id(process, id, size);
+	*object = process_find_build_id_hex(process, wanted->build_id);
 	if (*object)
 		return NULL;
 	other = find_by_name(process, wanted->name);

@@ -47,11 +47,7 @@ struct late {
 
 static const struct object *find_object(const struct late *late, const struct slp_object *o)
 {
-	uint8_t id[64];
-	size_t size = strlen(o->build_id) / 2;
-
-	return size <= sizeof(id) && bytes_from_hex(o->build_id, id, size) ?
-	       process_find_build_id(late->process, id, size) : NULL;
+	return process_find_build_id_hex(late->process, o->build_id);
 }
 
 static bool all_there(const struct late *late)
@@ -181,7 +177,6 @@ static bool step(struct late *late, struct thread *thread, int *status)
 	if (!(*status >> 16) && WSTOPSIG(*status) != (SIGTRAP | 0x80))
 		thread->signal = WSTOPSIG(*status);
 	err_free(thread_get_regs(late->process->arch, thread->tid, &thread->regs));
-	(void)late;
 	return true;
 }
 
