@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Each file of tests/cases is built into a patch, the patch is compared with what
+Each file of tests/cases, and each pair of tests/pairs, is built into a patch, the patch is compared with what
 it must be, and, unless it must be refused, applied to the running, stripped
 program, which checks itself before, with and after it.
 
@@ -13,8 +13,11 @@ Directives in a case's head:
   LIBRARY                     the case is a shared library
   SECOND: FILE                one more file of the program
   ADD: FILE                   a file that the fix adds
+  REASON: FUNCTION TEXT       what the patch says why it carries a function
+  LINE: SIGN NUMBER NAME,...  which functions the patch says to carry a line of the diff
+                              (+: of the new file, -: of the old one), or none
   NEW: N                      the patch must add that many functions
-  NOTE: KIND                  the patch must say that
+  NOTE: KIND [NAME...]        the patch must say that (of each name, and of no other)
 """
 import os
 import re
@@ -26,14 +29,16 @@ sys.path.insert(0, os.path.dirname(__file__))
 from harness import Program, Stitch, Suite, need, sh  # noqa: E402
 
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'cases')
+PAIRS = os.path.join(os.path.dirname(CASES), 'pairs')
 MAIN = '#include "live.h"\n'
 
 
 class Case:
-    def __init__(self, name):
+    def __init__(self, name, text=None):
         self.name = name
-        self.text = open(os.path.join(CASES, name)).read()
+        self.text = text or open(os.path.join(CASES, name)).read()
         self.expect, self.apply, self.new, self.note = None, None, None, None
+        self.reasons, self.lines = [], []
         self.builds, self.library, self.second, self.add = ['-O2'], False, None, None
         for key, value in re.findall(r'^// ([A-Z]+)(?:: (.*))?$', self.text, re.M):
             if key == 'EXPECT':
@@ -50,8 +55,12 @@ class Case:
                 self.add = value
             elif key == 'NEW':
                 self.new = int(value)
+            elif key == 'REASON':
+                self.reasons.append(value.split(' ', 1))
+            elif key == 'LINE':
+                self.lines.append(value.split())
             elif key == 'NOTE':
-                self.note = value
+                self.note = value.split()
 
     def version(self, new, text=None):
         drop, keep = ('//-', '//+') if new else ('//+', '//-')
@@ -126,6 +135,17 @@ def run_live(case, stitch, slp, folder, binary):
             prog.check(0, 'reverted')
 
 
+def check_explanation(case, shown):
+    reasons = {f['name']: f['reason'] for o in shown['objects'] for f in o['functions']}
+    for name, text in case.reasons:
+        need(reasons[name] == text, f'{name}: {reasons[name]}')
+    for sign, number, names in case.lines:
+        rows = [r for r in shown['lines'] if r['removed'] == (sign == '-') and
+                r['first'] <= int(number) <= r['last']]
+        need(len(rows) == 1 and (','.join(sorted(rows[0]['functions'])) or 'none') == names,
+             f'{sign}{number}: {rows} of {shown["lines"]}')
+
+
 def run_case(case, stitch, flags, folder):
     source, patched, running = (os.path.join(folder, n) for n in ('source', 'new', 'run'))
     slp = os.path.join(folder, 'fix.slp')
@@ -151,22 +171,31 @@ def run_case(case, stitch, flags, folder):
     names = [f['name'] for o in shown['objects'] for f in o['functions']]
     need(sorted(names) == sorted(case.expect[1].split(',')),
          f'carried {sorted(names)}, must be {case.expect[1]}')
-    need(case.note is None or case.note in [n['kind'] for n in shown['notes']],
-         f'no note {case.note}: {shown["notes"]}')
+    if case.note:
+        texts = [n['text'] for n in shown['notes'] if n['kind'] == case.note[0]]
+        need(texts and all(any(t.startswith(n + ' ') for t in texts) for n in case.note[1:]) and
+             len(texts) == (len(case.note) - 1 or len(texts)),
+             f'not the notes {case.note}: {shown["notes"]}')
+    check_explanation(case, shown)
     run_live(case, stitch, slp, running, binary)
+
+
+def all_cases():
+    """Each file of cases/, and each part of pairs/ behind a line that names it."""
+    cases = [Case(name) for name in sorted(os.listdir(CASES)) if name.endswith(('.c', '.cc'))]
+    for ending in ('.c', '.cc'):
+        text = open(os.path.join(PAIRS, 'pairs' + ending)).read()
+        parts = re.split(r'^// PAIR: (.*)$', text, flags=re.M)
+        cases += [Case(name + ending, body) for name, body in zip(parts[1::2], parts[2::2])]
+    return [case for case in cases if case.expect]
 
 
 def main():
     stitch = Stitch(sys.argv[1])
     suite = Suite('cases')
-    for name in sorted(os.listdir(CASES)):
-        if not name.endswith(('.c', '.cc')):
-            continue
-        case = Case(name)
-        if not case.expect:
-            continue
+    for case in all_cases():
         for flags in case.builds:
-            suite.add(f'{name} {flags}',
+            suite.add(f'{case.name} {flags}',
                       lambda folder, c=case, f=flags: run_case(c, stitch, f, folder))
     return suite.run(sys.argv[2:])
 

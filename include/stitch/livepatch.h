@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #ifdef __cplusplus
 #include <unistd.h>
@@ -133,7 +134,7 @@ struct klp_patch {
 extern struct klp_patch __klp_this_patch __attribute__((weak, visibility("hidden")));
 
 /* A program may lack the functions that GCC calls for atomic operations (libgcc.a's). */
-#if defined(__aarch64__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__ARM_64BIT_STATE) && defined(__GNUC__) && !defined(__clang__)
 #define KLP_ATOMIC_FN_ static __attribute__((unused, noinline, target("no-outline-atomics")))
 #else
 #define KLP_ATOMIC_FN_ static __attribute__((unused, noinline))
@@ -277,13 +278,11 @@ KLP_FN_ struct klp_shadow_node_ *klp_new_node_(struct klp_runtime_ *rt, unsigned
 	struct klp_chunk_ *chunk;
 
 	if (!node) {
-#ifdef __s390x__
-		unsigned long args[6] = { 0, chunk_size, 3, 0x22, (unsigned long)-1, 0 };
-		long got = syscall(SYS_mmap, args);
-#else
-		long got = syscall(SYS_mmap, 0L, chunk_size, 3L, 0x22L, -1L, 0L);
-#endif
-		if (got == -1)
+		/* 0x20: MAP_ANONYMOUS, which strict C does not let <sys/mman.h> have */
+		void *got = mmap(NULL, chunk_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | 0x20,
+				 -1, 0);
+
+		if (got == MAP_FAILED)
 			return NULL;
 		chunk = (struct klp_chunk_ *)got;
 		chunk->size = chunk_size;

@@ -313,7 +313,8 @@ const struct arch arch_aarch64 = {
 	.pc_off = X(32),
 	.sp_off = X(31),
 	.tp_off = ARM_TP_OFF,
-	.more_regs = { 0x401 /* NT_ARM_TLS */, 8 },
+	.more_regs = { { 0x401 /* NT_ARM_TLS */, 8, false } },
+	.fp_sets = { { NT_PRFPREG, 528, false } },
 	.col_off = col_off,
 	.nr_cols = NR_COLS,
 	.sp_col = COL_SP,
@@ -369,15 +370,17 @@ const struct arch arch_aarch64 = {
 	.rel_dtpmod = R_AARCH64_TLS_DTPMOD,
 	.rel_dtpoff = R_AARCH64_TLS_DTPREL,
 	.rel_tpoff = R_AARCH64_TLS_TPREL,
+	.rel_tlsdesc = R_AARCH64_TLSDESC,
+	.desc_is_static = arm_desc_is_static,
 
 	.tcb_size = 16,
 
-	.call = { ARM_CALL_CODE, 2 /* NT_PRFPREG */, 1024 },
+	.call_code_size = ARM_CALL_CODE,
 	.call_code = arm_call_code,
 	.call_frames = arm_call_frames,
 	.call_abort = arm_call_abort,
 
-	.remote = { ARM_REMOTE_CODE, 0, ARM_REMOTE_FRAME, 0, 2 /* NT_PRFPREG */ },
+	.remote = { ARM_REMOTE_CODE, 0, ARM_REMOTE_FRAME, 0, true, 0 },
 	.remote_code = arm_remote_code,
 	.remote_frame = arm_remote_frame,
 	/* struct user_sve_header: flags, bit 0: the registers are in SVE's format. */

@@ -27,7 +27,8 @@ size_t arm_move_insn(const uint8_t *code, const struct insn *insn, uint64_t to, 
 bool arm_stub_slot(const uint8_t *code, size_t size, uint64_t addr, uint64_t *slot);
 bool arm_is_mark(const char *name);
 bool arm_put_field(uint8_t *at, const struct reloc_type *type, uint64_t value);
-enum { ARM_NR_RELOCS = 32 };
+bool arm_desc_is_static(const uint8_t *code);
+enum { ARM_NR_RELOCS = 36 };
 extern const struct reloc_type arm_relocs[ARM_NR_RELOCS];
 /* adrp and add: the address of target in register reg; false: out of reach. */
 bool arm_put_address(uint8_t *out, unsigned reg, uint64_t at, uint64_t target);
@@ -46,7 +47,8 @@ enum { ARM_DISPATCH_SIZE = 128, ARM_DISPATCH_STUB = 16 };
 bool arm_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool arm_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);
-bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off, uint64_t *pair,
+bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
+		       struct arch_undone *undone,
 		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg);
 uint64_t arm_dispatch_hash(uint64_t key, unsigned bits);
 

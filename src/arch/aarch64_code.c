@@ -16,11 +16,6 @@ enum { X16 = 16, X17 = 17, PACIASP = (int)0xd503233f };
 
 static const uint64_t jump_reach = UINT64_C(1) << 27;
 
-static void put(uint8_t *out, uint32_t word)
-{
-	bytes_put(out, 4, word, false);
-}
-
 /* bti c, bti jc; and paciasp, which is a landing pad of its own. */
 size_t arm_entry_keep(const uint8_t *code, size_t size)
 {
@@ -35,7 +30,7 @@ static bool put_branch(uint8_t *out, uint32_t opcode, uint64_t at, uint64_t targ
 
 	if (by & 3 || by < -(int64_t)jump_reach || by >= (int64_t)jump_reach)
 		return false;
-	put(out, opcode | ((uint32_t)(by >> 2) & 0x3ffffff));
+	put_word(out, opcode | ((uint32_t)(by >> 2) & 0x3ffffff));
 	return true;
 }
 
@@ -50,27 +45,27 @@ static bool put_adrp(uint8_t *out, unsigned reg, uint64_t at, uint64_t target)
 
 	if (pages < -(1 << 20) || pages >= 1 << 20)
 		return false;
-	put(out, 0x90000000 | reg | ((uint32_t)pages & 3) << 29 |
+	put_word(out, 0x90000000 | reg | ((uint32_t)pages & 3) << 29 |
 	    ((uint32_t)(pages >> 2) & 0x7ffff) << 5);
 	return true;
 }
 
 bool arm_put_address(uint8_t *out, unsigned reg, uint64_t at, uint64_t target)
 {
-	put(out + 4, 0x91000000 | reg | reg << 5 | (uint32_t)(target & 0xfff) << 10);
+	put_word(out + 4, 0x91000000 | reg | reg << 5 | (uint32_t)(target & 0xfff) << 10);
 	return put_adrp(out, reg, at, target);
 }
 
 /* ldr x, [from, target's offset in its page] */
 static bool put_load(uint8_t *out, unsigned reg, unsigned from, uint64_t target)
 {
-	put(out, 0xf9400000 | reg | from << 5 | (uint32_t)(target & 0xfff) >> 3 << 10);
+	put_word(out, 0xf9400000 | reg | from << 5 | (uint32_t)(target & 0xfff) >> 3 << 10);
 	return !(target & 7);
 }
 
 bool arm_put_far_jump(uint8_t *out, uint64_t at, uint64_t slot)
 {
-	put(out + 8, 0xd61f0000 | X16 << 5); /* br x16 */
+	put_word(out + 8, 0xd61f0000 | X16 << 5); /* br x16 */
 	return put_adrp(out, X16, at, slot) && put_load(out + 4, X16, X16, slot);
 }
 
@@ -98,7 +93,7 @@ static size_t move_branch(uint32_t word, uint64_t target, uint64_t to, uint8_t *
 	bool is_test = is(word, 0x7e000000, 0x36000000);
 	uint32_t field = is_test ? 0x3fffu << 5 : 0x7ffffu << 5;
 
-	put(out, (word & ~field) | 2 << 5);
+	put_word(out, (word & ~field) | 2 << 5);
 	return arm_put_jump(out + 4, to + 4, to + 12) &&
 	       arm_put_jump(out + 8, to + 8, target) ? 12 : 0;
 }
@@ -111,7 +106,7 @@ static size_t move_literal(uint32_t word, uint64_t mem, uint64_t to, uint8_t *ou
 
 	if (word >> 26 & 1 || opc == 3 || mem & ((1u << scale) - 1) || reg == 31)
 		return 0;
-	put(out + 4, load[opc] | reg | reg << 5 | (uint32_t)(mem & 0xfff) >> scale << 10);
+	put_word(out + 4, load[opc] | reg | reg << 5 | (uint32_t)(mem & 0xfff) >> scale << 10);
 	return put_adrp(out, reg, to, mem) ? 8 : 0;
 }
 
@@ -159,7 +154,7 @@ bool arm_is_mark(const char *name)
 
 enum { FIELD_BYTES, FIELD_B26, FIELD_B19, FIELD_B14, FIELD_ADR, FIELD_ADRP, FIELD_ADD12,
        FIELD_ADD12_HI, FIELD_LD8, FIELD_LD16, FIELD_LD32, FIELD_LD64, FIELD_LD128,
-       FIELD_MOVW0, FIELD_MOVW1, FIELD_MOVW2, FIELD_MOVW3 };
+       FIELD_MOVW0, FIELD_MOVW1, FIELD_MOVW2, FIELD_MOVW3, FIELD_DESC_LD, FIELD_NOP };
 
 #define DATA(t, f, size, sign) { t, #t, f, size, sign, FIELD_BYTES }
 #define INSN(t, f, field) { t, #t, f, 4, true, field }
@@ -193,6 +188,12 @@ const struct reloc_type arm_relocs[ARM_NR_RELOCS] = {
 	INSN(R_AARCH64_MOVW_UABS_G3, RELOC_ABS, FIELD_MOVW3),
 	INSN(R_AARCH64_TLSIE_ADR_GOTTPREL_PAGE21, RELOC_GOT_TP_PAGE, FIELD_ADRP),
 	INSN(R_AARCH64_TLSIE_LD64_GOTTPREL_LO12_NC, RELOC_GOT_TP_ABS, FIELD_LD64),
+	/* A descriptor's sequence (AAELF64, 5.7.11.6) becomes that of the initial-exec model:
+	 * adrp x0; ldr x0, the slot; nop; nop. */
+	INSN(R_AARCH64_TLSDESC_ADR_PAGE21, RELOC_GOT_TP_PAGE, FIELD_ADRP),
+	INSN(R_AARCH64_TLSDESC_LD64_LO12, RELOC_GOT_TP_ABS, FIELD_DESC_LD),
+	INSN(R_AARCH64_TLSDESC_ADD_LO12, RELOC_GOT_TP_ABS, FIELD_NOP),
+	INSN(R_AARCH64_TLSDESC_CALL, RELOC_GOT_TP_ABS, FIELD_NOP),
 	INSN(R_AARCH64_TLSLE_ADD_TPREL_HI12, RELOC_TP, FIELD_ADD12_HI),
 	INSN(R_AARCH64_TLSLE_ADD_TPREL_LO12, RELOC_TP, FIELD_ADD12),
 	INSN(R_AARCH64_TLSLE_ADD_TPREL_LO12_NC, RELOC_TP, FIELD_ADD12),
@@ -204,21 +205,21 @@ static bool put_signed(uint8_t *at, uint32_t word, uint64_t value, unsigned low,
 	int64_t v = (int64_t)value;
 	uint32_t mask = ((1u << bits) - 1) << low;
 
-	put(at, (word & ~mask) | ((uint32_t)(v >> shift) << low & mask));
+	put_word(at, (word & ~mask) | ((uint32_t)(v >> shift) << low & mask));
 	return !(v & ((1 << shift) - 1)) && v >= -(INT64_C(1) << (bits + shift - 1)) &&
 	       v < INT64_C(1) << (bits + shift - 1);
 }
 
 static bool put_adr(uint8_t *at, uint32_t word, int64_t v)
 {
-	put(at, (word & ~(3u << 29 | 0x7ffffu << 5)) | ((uint32_t)v & 3) << 29 |
+	put_word(at, (word & ~(3u << 29 | 0x7ffffu << 5)) | ((uint32_t)v & 3) << 29 |
 	    ((uint32_t)(v >> 2) & 0x7ffff) << 5);
 	return v >= -(1 << 20) && v < 1 << 20;
 }
 
 static bool put_low12(uint8_t *at, uint32_t word, uint64_t value, unsigned scale)
 {
-	put(at, (word & ~(0xfffu << 10)) | (uint32_t)(value & 0xfff) >> scale << 10);
+	put_word(at, (word & ~(0xfffu << 10)) | (uint32_t)(value & 0xfff) >> scale << 10);
 	return !(value & ((1u << scale) - 1));
 }
 
@@ -234,10 +235,22 @@ bool arm_put_field(uint8_t *at, const struct reloc_type *type, uint64_t value)
 	case FIELD_ADRP: return put_adr(at, word, (int64_t)value >> 12);
 	case FIELD_ADD12: return put_low12(at, word, value, 0);
 	case FIELD_ADD12_HI: return put_low12(at, word, value >> 12, 0) && !(value >> 24);
+	case FIELD_DESC_LD: return put_low12(at, word & ~31u, value, 3);
+	case FIELD_NOP:
+		put_word(at, (uint32_t)ARM_NOP);
+		return true;
 	case FIELD_MOVW0: case FIELD_MOVW1: case FIELD_MOVW2: case FIELD_MOVW3:
-		put(at, (word & ~(0xffffu << 5)) |
+		put_word(at, (word & ~(0xffffu << 5)) |
 		    (uint32_t)(value >> 16 * (type->field - FIELD_MOVW0) & 0xffff) << 5);
 		return true;
 	default: return put_low12(at, word, value, type->field - FIELD_LD8);
 	}
+}
+
+/* glibc's _dl_tlsdesc_return(): ldr x0, [x0, #8]; ret, perhaps behind a landing pad. */
+bool arm_desc_is_static(const uint8_t *code)
+{
+	if (word_at(code) == (uint32_t)ARM_BTI_C || word_at(code) == (uint32_t)ARM_NOP)
+		code += 4;
+	return word_at(code) == 0xf9400400 && word_at(code + 4) == 0xd65f03c0;
 }

@@ -54,8 +54,7 @@ static void put_bits(uint8_t *out, unsigned off, unsigned low, uint32_t value)
 
 bool arm_put_dispatcher(uint8_t *out, const struct arch_dispatch *d)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(dispatcher); i++)
-		bytes_put(out + 4 * i, 4, dispatcher[i], false);
+	put_words(out, dispatcher, ARRAY_SIZE(dispatcher));
 	put_bits(out, AT_SHIFT, 16, 64 - d->bits);
 	put_bits(out, AT_MASK, 10, d->bits - 1);
 	bytes_put(out + AT_MULTIPLIER, 8, MULTIPLIER, false);
@@ -78,12 +77,13 @@ uint64_t arm_dispatch_hash(uint64_t key, unsigned bits)
 }
 
 /* The stub touches x16 alone; what the dispatcher changes first it has put on the stack. */
-bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off, uint64_t *pair,
+bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
+		       struct arch_undone *undone,
 		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
 {
 	uint64_t sp = bytes_get(regs->bytes + ARM_X(ARM_SP), 8, false), word;
 
-	*pair = is_stub ? 0 : bytes_get(regs->bytes + ARM_X(X16), 8, false);
+	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + ARM_X(X16), 8, false);
 	if (is_stub || !off)
 		return true;
 	if (off > AT_FIRST_LOOK)

@@ -45,8 +45,7 @@ static const uint32_t remote_words[ARM_REMOTE_CODE / 4] = {
 
 void arm_remote_code(uint8_t *out)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(remote_words); i++)
-		bytes_put(out + 4 * i, 4, remote_words[i], false);
+	put_words(out, remote_words, ARRAY_SIZE(remote_words));
 }
 
 bool arm_remote_frame(const struct arch_remote_request *req, uint8_t *frame,
@@ -80,13 +79,8 @@ static const uint32_t call_words[ARM_CALL_CODE / 4] = {
 
 void arm_call_code(uint8_t *out)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(call_words); i++)
-		bytes_put(out + 4 * i, 4, call_words[i], false);
+	put_words(out, call_words, ARRAY_SIZE(call_words));
 }
-
-/* SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS come from what the function does. */
-static const uint64_t own_faults = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 |
-				   UINT64_C(1) << 30;
 
 enum { MARKS = CALL_FRAMES - CALL_MARKS, BACK = MARKS - 1280, THERE = BACK - 1280 };
 
@@ -107,7 +101,7 @@ bool arm_call_frames(const struct arch_call_request *req, uint8_t *stack, struct
 	bytes_put(regs.bytes + ARM_X(ARM_SP), 8, req->stack + BACK, false);
 	bytes_put(regs.bytes + ARM_X(ARM_PC), 8, req->code + 12, false);
 	bytes_put(regs.bytes + ARM_X(ARM_PSTATE), 8, 0, false);
-	put_frame(stack + THERE, &regs, clear, ~own_faults);
+	put_frame(stack + THERE, &regs, clear, ~CALL_OWN_FAULTS);
 
 	*go = *req->regs;
 	bytes_put(go->bytes + ARM_X(ARM_SP), 8, req->stack + THERE, false);

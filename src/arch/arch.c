@@ -7,7 +7,10 @@
 #include "bytes.h"
 
 static const struct arch *const ports[] = {
-	&arch_x86_64, &arch_aarch64, &arch_s390x, &arch_ppc64le,
+#ifndef STITCH_WITHOUT_ZYDIS
+	&arch_x86_64,
+#endif
+	&arch_aarch64, &arch_s390x, &arch_ppc64le,
 };
 
 const struct arch *arch_find(uint16_t machine)
@@ -39,6 +42,15 @@ const struct arch *arch_nth(unsigned n)
 const struct arch *arch_host(void)
 {
 	return arch_find(ARCH_HOST_MACHINE);
+}
+
+bool arch_is_restart(int64_t result)
+{
+	enum { RESTARTSYS = 512, RESTARTNOINTR = 513, RESTARTNOHAND = 514,
+	       RESTART_RESTARTBLOCK = 516 };
+
+	return result == -RESTARTSYS || result == -RESTARTNOINTR || result == -RESTARTNOHAND ||
+	       result == -RESTART_RESTARTBLOCK;
 }
 
 struct arch_call arch_call_of(const struct insn *insn, unsigned col)
@@ -77,18 +89,40 @@ uint64_t regs_sp(const struct arch *arch, const struct regs *regs)
 	return regs_get(arch, regs, arch->sp_off);
 }
 
+static bool get_result(const struct arch *arch, const struct regs *regs, long *nr,
+		       int64_t *result)
+{
+	if (arch->get_result)
+		return arch->get_result(regs, nr, result);
+	*nr = (long)regs_get(arch, regs, arch->sysno_off);
+	*result = (int64_t)regs_get(arch, regs, arch->sysret_off);
+	return *nr >= 0;
+}
+
+int64_t regs_call_result(const struct arch *arch, const struct regs *regs)
+{
+	int64_t result;
+	long nr;
+
+	get_result(arch, regs, &nr, &result);
+	return result;
+}
+
 bool regs_fix_eintr(const struct arch *arch, struct regs *regs)
 {
 	enum { ERESTARTNOHAND = 514 }; /* not in any header of user space */
-	int64_t call = (int64_t)regs_get(arch, regs, arch->sysno_off);
-	int64_t ret = (int64_t)regs_get(arch, regs, arch->sysret_off);
+	int64_t ret;
+	long call;
 
-	if (call < 0 || ret != -EINTR)
+	if (!get_result(arch, regs, &call, &ret) || ret != -EINTR)
 		return false;
 	for (unsigned i = 0; i < arch->nr_eintr_calls; i++) {
 		if (arch->eintr_calls[i] != call)
 			continue;
-		regs_set(arch, regs, arch->sysret_off, (uint64_t)-ERESTARTNOHAND);
+		if (arch->set_result)
+			arch->set_result(regs, -ERESTARTNOHAND);
+		else
+			regs_set(arch, regs, arch->sysret_off, (uint64_t)-ERESTARTNOHAND);
 		return true;
 	}
 	return false;

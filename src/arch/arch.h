@@ -24,14 +24,17 @@ enum {
 	ARCH_REGS_MAX = 512, /* bytes of NT_PRSTATUS */
 	ARCH_COLS_MAX = 128, /* DWARF register columns of any port */
 	ARCH_JUMP_MAX = 8,   /* bytes of a jump at an entry: one store */
+	ARCH_STUB_MAX = 32,  /* bytes of a jump through a slot */
 	ARCH_CODE_WORD_MAX = 8,
 	ARCH_INSN_MAX = 16,
+	ARCH_DESC_MAX = 12,
 };
 
 /* The general registers of a stopped thread, as NT_PRSTATUS gives them. */
 struct regs {
 	uint8_t bytes[ARCH_REGS_MAX];
 	uint64_t shadow; /* the shadow stack's top; 0: the thread has none */
+	bool is_partial; /* pc, sp and the thread pointer are known, and nothing else */
 };
 
 enum insn_flow {
@@ -91,6 +94,13 @@ enum reloc_formula {
 	RELOC_GOT_ABS,  /* G, for its lower bits */
 	RELOC_GOT_TP_PAGE, /* the same two of the slot of RELOC_GOT_TP */
 	RELOC_GOT_TP_ABS,
+	/* From B, which code has in a register: the TOC pointer, or the GOT's address. */
+	RELOC_BASE,        /* S + A - B */
+	RELOC_BASE_PC,     /* B + A - P */
+	RELOC_GOT_BASE,    /* G + A - B, of the slot of RELOC_GOT_PC */
+	RELOC_GOT_TP_BASE, /* the same of the slots of RELOC_GOT_TP, TLS_GD and TLS_LD */
+	RELOC_TLS_GD_BASE,
+	RELOC_TLS_LD_BASE,
 };
 
 struct reloc_type {
@@ -108,16 +118,26 @@ struct remote_layout {
 	size_t pc_slot;    /* offset in it of the 8 bytes for the pc to go back to; 0: none */
 	size_t frame_size; /* bytes below the red zone */
 	size_t red_zone;
-	unsigned fp_regset; /* that the way back needs; 0: none */
+	bool needs_fp;     /* the way back needs the fp_sets */
+	/* Where in the frame mmap(2) finds its arguments, whose address it takes; 0: it takes
+	 * them in registers, as all other calls. */
+	size_t mmap_block;
 };
 
-enum { REMOTE_FP_MAX = 1024 };
+enum { REMOTE_FP_MAX = 1280, ARCH_SETS = 3 };
+
+/* A register set; size 0: none. */
+struct arch_regset {
+	unsigned type;
+	size_t size;
+	bool is_set; /* given back with the general registers */
+};
 
 struct arch_remote_request {
 	const struct regs *regs; /* of the thread, stopped */
-	const uint8_t *fp;       /* its fp_regset */
+	const uint8_t *fp;       /* its fp_sets, one behind the other */
 	size_t fp_size;
-	uint64_t mask;           /* signals that it blocks, where there is an fp_regset */
+	uint64_t mask;           /* signals that it blocks, where they are needed */
 	uint64_t code;           /* address of remote_code */
 	uint64_t frame;          /* address of the frame */
 };
@@ -129,15 +149,12 @@ enum {
 	CALL_BEGUN = 0, CALL_DONE = 8, CALL_RESULT = 16, /* offsets in the marks */
 };
 
-struct call_layout {
-	size_t code_size;
-	unsigned fp_regset;   /* all that PTRACE_GETREGS does not have */
-	size_t fp_max;        /* bytes of it */
-};
+/* SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS come from what the function does. */
+#define CALL_OWN_FAULTS (UINT64_C(1) << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 30)
 
 struct arch_call_request {
 	const struct regs *regs; /* of the thread, stopped */
-	const uint8_t *fp;       /* its fp_regset */
+	const uint8_t *fp;       /* its fp_sets */
 	size_t fp_size;
 	uint64_t mask;           /* signals that it blocks */
 	uint64_t stack;          /* address of the CALL_FRAMES bytes */
@@ -197,6 +214,13 @@ enum arch_chain {
 enum { ARCH_MASK = 2 };  /* words of a set of columns */
 
 /*
+ * The state of a thread is a byte of its entry: its version, 0 or 1, and whether that is
+ * tentative.  Who has decided in a tentative state leaves a mark in the byte behind it,
+ * which counts instead of the state from then on: its version and ARCH_MARK.
+ */
+enum { ARCH_STATE_TENTATIVE = 2, ARCH_MARK = 4 };
+
+/*
  * What a dispatcher decides by, while threads are in two states (redirect/dispatch.h);
  * addresses in the target.
  */
@@ -207,6 +231,13 @@ struct arch_dispatch {
 	uint64_t initial;     /* a byte: the state of threads that are not in the table */
 };
 
+/* What undoing a dispatcher's work has found out. */
+struct arch_undone {
+	uint64_t pair;        /* the stub's; 0: not known */
+	/* It has looked already: it is where it came from only if it is put there. */
+	bool has_looked;
+};
+
 struct arch_unwind {
 	unsigned pc_col;       /* a signal's frame gives the pc in this column */
 	bool ra_in_register;   /* a call leaves the return address in ra_col */
@@ -214,13 +245,20 @@ struct arch_unwind {
 	unsigned cfa_above_sp; /* the caller's sp is so far below the CFA */
 	uint64_t kept[ARCH_MASK]; /* columns that a function gives back unchanged */
 	enum arch_chain chain;
+	bool ends_by_chain;    /* no call frame information says where a stack ends */
 	unsigned fp_col;
 	uint64_t start_below;  /* how far below the start stack _start may call from */
 	/* The signal trampoline's bytes; its frame is laid out by the kernel. */
 	const uint8_t *trampoline;
 	size_t trampoline_size;
 	struct arch_frame signal_frame;
+	/* That of handlers without siginfo, of the same size, and how much nearer to sp the
+	 * kernel puts the same registers; NULL: there is only one. */
+	const uint8_t *short_trampoline;
+	int64_t short_by;
 	unsigned shadow_regset; /* its word is the shadow stack's top; 0: no such set */
+	/* The line of /proc/PID/status, and the word in it, that say that a thread has one. */
+	const char *shadow_line, *shadow_word;
 	/* Takes a signature out of a return address (PAC); NULL: there is none. */
 	uint64_t (*strip)(uint64_t addr);
 	/* Does the code of a function, up to where it stands, link its frame? */
@@ -252,8 +290,11 @@ struct arch {
 	size_t regs_size;
 	size_t pc_off, sp_off, tp_off;
 	const int16_t *col_off;   /* per DWARF column, -1 if not kept there */
-	/* Registers of another set that stand behind NT_PRSTATUS'; size 0: none. */
-	struct { unsigned type; size_t size; } more_regs;
+	/* Registers of other sets that stand behind NT_PRSTATUS', one behind the other. */
+	struct arch_regset more_regs[ARCH_SETS];
+	/* All that the kernel puts into a signal frame beside them; a set that the machine
+	 * has not is zeroes, the last may be shorter. */
+	struct arch_regset fp_sets[ARCH_SETS];
 	unsigned nr_cols;
 	unsigned sp_col, ra_col;
 	unsigned second_arg_col;  /* the register of a function's second argument */
@@ -264,13 +305,20 @@ struct arch {
 	unsigned pointer_guard;   /* offset of the guard from the thread pointer */
 
 	/* System calls. */
-	size_t sysno_off;         /* -1 there: not in a system call */
+	size_t sysno_off;         /* -1 there at a call's entry: it is left out */
+	bool sysno_is_apart;      /* where no argument is; -1 there: not in a system call */
+	/* Where the first argument is while a call is in the kernel; 0: in its register. */
+	size_t sysarg0_entered_off;
 	unsigned sysno_regset;    /* an int of its own that says so instead; 0: none */
 	unsigned syscall_size;    /* bytes of the instruction */
 	/* After an execution breakpoint of perf a thread has to be resumed by a step, which
 	 * the kernel takes for its own and for what arms its breakpoints again. */
 	bool steps_off_events;
 	size_t sysret_off;
+	/* Is the thread in a system call, or at its end?  Which, and its result, an error
+	 * negative; and another result.  NULL: by sysno_off and sysret_off. */
+	bool (*get_result)(const struct regs *regs, long *nr, int64_t *result);
+	void (*set_result)(struct regs *regs, int64_t result);
 	size_t sysnr_off;         /* where a call's number goes */
 	size_t sysarg_off[6];
 	long nr_mmap, nr_munmap, nr_mprotect, nr_prctl;
@@ -284,7 +332,11 @@ struct arch {
 				   * one aligned store, inside one instruction */
 	uint64_t jump_reach;      /* largest distance of a direct jump or call */
 	size_t stub_size;         /* of put_far_jump */
-	bool pcrel_from_end;      /* displacements count from the next instruction */
+	enum {
+		PCREL_FROM_FIELD, /* the addend counts from the field */
+		PCREL_FROM_END,   /* from the next instruction */
+		PCREL_FROM_INSN,
+	} pcrel;
 	bool (*decode)(const uint8_t *code, size_t size, uint64_t addr,
 		       struct insn *insn);
 	/*
@@ -299,6 +351,9 @@ struct arch {
 	/* May a jump be put over this instruction, and it over the jump, while others run
 	 * through it?  NULL: any. */
 	bool (*is_exchangeable)(const uint8_t *code);
+	/* A jump is not led straight to a new function: its gate gives that what it needs (a
+	 * register), or the jump could not be changed while others run through it. */
+	bool keeps_gates;
 	/* Both put exactly jump_size/stub_size bytes; false: out of reach. */
 	bool (*put_jump)(uint8_t *out, uint64_t at, uint64_t target);
 	bool (*put_far_jump)(uint8_t *out, uint64_t at, uint64_t slot);
@@ -321,23 +376,32 @@ struct arch {
 			  uint64_t *slot);
 
 	/*
+	 * It knows tentative states (ARCH_STATE_TENTATIVE) and leaves marks: the table may be
+	 * written.
+	 */
+	bool dispatch_marks;
+	/*
 	 * The dispatcher: entered from a stub, leaves to the first (state 0) or second
 	 * (state 1) of the two addresses at the stub's pair, with every register and flag
 	 * and the stack as they were at the stub; it calls nothing and writes nothing but
-	 * what it pushes.  dispatch_size 0: not ported.
+	 * what it pushes, and a mark.  dispatch_size 0: not ported.
 	 */
 	size_t dispatch_size, dispatch_stub_size;
-	unsigned long dispatch_hwcap2; /* bits of AT_HWCAP2 that it needs */
+	/* What it needs of a machine that not every one has: the bits of AT_HWCAP2, and a
+	 * function that can be tried where the kernel does not name them. */
+	unsigned long dispatch_hwcap2;
+	const uint8_t *dispatch_probe;
+	size_t dispatch_probe_size;
 	bool (*put_dispatcher)(uint8_t *out, const struct arch_dispatch *d);
 	bool (*put_dispatch_stub)(uint8_t *out, uint64_t at, uint64_t pair,
 				  const struct arch_dispatch *d);
 	/*
 	 * regs of a thread in a stub (is_stub) or in the dispatcher, off bytes from its
-	 * beginning, that has not looked into the table yet: as they were when the stub
-	 * was entered, but for the pc; *pair is the stub's, where it is known (0: not).
-	 * False: it has looked, or a word of its stack could not be read.
+	 * beginning: as they were when the stub was entered, but for the pc.  False: it is
+	 * too far for that, or a word of its stack could not be read.
 	 */
-	bool (*dispatch_undo)(struct regs *regs, bool is_stub, uint64_t off, uint64_t *pair,
+	bool (*dispatch_undo)(struct regs *regs, bool is_stub, uint64_t off,
+			      struct arch_undone *undone,
 			      bool (*read)(void *arg, uint64_t addr, uint64_t *word),
 			      void *arg);
 	/* The entry of the table where the search for a key (thread pointer + 1) begins. */
@@ -357,18 +421,37 @@ struct arch {
 	bool (*put_field)(uint8_t *at, const struct reloc_type *type, uint64_t value);
 	uint32_t rel_copy, rel_glob_dat, rel_jump_slot, rel_relative, rel_irelative;
 	uint32_t rel_dtpmod, rel_dtpoff, rel_tpoff;
+	/*
+	 * A descriptor's two words: a function and its argument.  True if the function, of
+	 * whose code ARCH_DESC_MAX bytes are given, is the C library's for static TLS: then
+	 * the argument is the offset from the thread pointer.  NULL: rel_tlsdesc is not used.
+	 */
+	uint32_t rel_tlsdesc;
+	bool (*desc_is_static)(const uint8_t *code);
+	/* The name that object files have for B; it is so far behind the object's .got, or,
+	 * where that is 0, at slots of the patch's own. */
+	const char *base_symbol;
+	uint64_t base_in_got;
+	/*
+	 * Where B is in a register that calls keep: a stub for calls out of the object, and
+	 * what has to stand behind such a call; false: there is no room for it.  A function
+	 * of the object's own is called behind what entry_keep() says.
+	 */
+	bool (*put_call_stub)(uint8_t *out, uint64_t at, uint64_t slot);
+	bool (*put_restore)(uint8_t *code);
 	/* TLS variant II (offsets below the thread pointer) or I (above). */
 	bool tls_below_tp;
 	unsigned tcb_size;        /* variant I: bytes between the pointer and the program's */
+	int64_t tp_bias, dtp_bias; /* by which offsets from either are less than they are */
 
 	/*
-	 * Calls of functions in the target (target/call.h).  call.code_size 0: not ported.
+	 * Calls of functions in the target (target/call.h).  call_code_size 0: not ported.
 	 * call_code is the way into the function and back; call_frames fills the stack's last
 	 * CALL_FRAMES bytes, which stand at req->stack, for a thread that stands with regs
 	 * and fp, and makes go the registers that send it there.  False: its state cannot be
 	 * kept whole.
 	 */
-	struct call_layout call;
+	size_t call_code_size;
 	void (*call_code)(uint8_t *out);
 	bool (*call_frames)(const struct arch_call_request *req, uint8_t *stack,
 			    struct regs *go);
@@ -407,6 +490,12 @@ const struct arch *arch_host(void);
 /* By number, for tests over all ports; NULL past the last. */
 const struct arch *arch_nth(unsigned n);
 
+/*
+ * A call's result as a stopped thread has it that was interrupted in it, which the kernel
+ * will begin again or continue: -ERESTARTSYS and its kin, in no header of user space.
+ */
+bool arch_is_restart(int64_t result);
+
 /* What a decoded call says whose operand, if it is not direct, is in column col. */
 struct arch_call arch_call_of(const struct insn *insn, unsigned col);
 
@@ -425,5 +514,8 @@ uint64_t regs_sp(const struct arch *arch, const struct regs *regs);
  * on return to user mode).
  */
 bool regs_fix_eintr(const struct arch *arch, struct regs *regs);
+
+/* The result of a system call that the thread is at the end of, an error negative. */
+int64_t regs_call_result(const struct arch *arch, const struct regs *regs);
 
 #endif

@@ -7,15 +7,14 @@
  * and stdu changes both at once (2.2.2.1); LR is kept at the CFA + 16; the
  * outermost back chain is 0, and no CFI marks the end.
  */
-#include "words.h"
+#include "ppc64le.h"
 
 #include <elf.h>
 
 enum { COL_SP = 1, COL_LR = 65, COL_CTR = 66, COL_PC = 67, COL_CR2 = 70, NR_COLS = 76,
-       NIP = 256, CTR = 280, LINK = 288, CCR = 304, REGS_SIZE = 384, NOP = 0x60000000 };
+       NIP = PPC_NIP, CTR = PPC_CTR, LINK = PPC_LINK, CCR = PPC_CCR };
 
-/* struct pt_regs: r0 to r31, nip, msr, orig_gpr3, ctr, link, xer, ccr, ... */
-#define R(n) (8 * (n))
+#define R(n) PPC_R(n)
 static const int16_t col_off[NR_COLS] = {
 	R(0), R(1), R(2), R(3), R(4), R(5), R(6), R(7), R(8), R(9), R(10), R(11),
 	R(12), R(13), R(14), R(15), R(16), R(17), R(18), R(19), R(20), R(21), R(22),
@@ -23,6 +22,22 @@ static const int16_t col_off[NR_COLS] = {
 	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 	-1, LINK, CTR, NIP, -1, -1, CCR, -1, -1, -1, -1, -1,
+};
+
+/*
+ * The calls that a stop makes fail with EINTR and that may be begun anew; numbers of
+ * arch/powerpc/kernel/syscalls/syscall.tbl.
+ */
+static const long eintr_calls[] = {
+	238, /* epoll_wait */     303, /* epoll_pwait */ 441, /* epoll_pwait2 */
+	337, /* recvfrom */       342, /* recvmsg */     343, /* recvmmsg */
+	334, /* send */           336, /* recv */
+	335, /* sendto */         341, /* sendmsg */     330, /* accept */
+	344, /* accept4 */        328, /* connect */     3,   /* read */
+	4,   /* write */          145, /* readv */       146, /* writev */
+	117, /* ipc: semop */     392, /* semtimedop */  102, /* socketcall */
+	176, /* rt_sigtimedwait */
+	229, /* io_getevents */   388, /* io_pgetevents */
 };
 
 /* bclr and bcctr: BO with bits 4 and 16 set goes always (Power ISA 2.4). */
@@ -39,17 +54,18 @@ static enum insn_flow indirect_flow(uint32_t word)
 	return word & 0x400 ? FLOW_JUMP : FLOW_RETURN;
 }
 
-static bool ppc_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
+bool ppc_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
 {
 	uint32_t word;
 	int64_t by;
 
-	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1 };
+	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1, .page_reg = -1,
+			       .changes = -1 };
 	if (size < 4)
 		return false;
 	word = word_at(code);
 	insn->size = 4;
-	insn->is_nop = word == NOP;
+	insn->is_nop = word == (uint32_t)PPC_NOP;
 	insn->is_padding = insn->is_nop || !word;
 	if (is(word, 0xfc000000, 0x48000000)) { /* b, bl */
 		by = (int64_t)(word & 0x3fffffc) - ((word & 0x2000000) ? 0x4000000 : 0);
@@ -63,6 +79,7 @@ static bool ppc_decode(const uint8_t *code, size_t size, uint64_t addr, struct i
 		return true;
 	}
 	insn->is_direct = true;
+	insn->field_size = 4;
 	insn->target = (word & 2 ? 0 : addr) + (uint64_t)by;
 	return true;
 }
@@ -155,6 +172,7 @@ static const struct arch_unwind ppc64le_unwind = {
 	.ra_in_register = true,
 	.kept = { 0xffffe002u, 1u << (COL_CR2 - 64) },
 	.chain = CHAIN_SP,
+	.ends_by_chain = true,
 	.fp_col = 31,
 	.start_below = 512,
 	.trampoline = trampoline,
@@ -180,7 +198,7 @@ const struct arch arch_ppc64le = {
 	.name = "ppc64le",
 	.machine = EM_PPC64,
 	.page_size = 65536,
-	.regs_size = REGS_SIZE,
+	.regs_size = PPC_REGS_SIZE,
 	.pc_off = NIP,
 	.sp_off = R(1),
 	.tp_off = R(13),
@@ -190,7 +208,71 @@ const struct arch arch_ppc64le = {
 	.ra_col = COL_LR,
 	.second_arg_col = 4,
 	.unwind = &ppc64le_unwind,
+	.fp_sets = { { NT_PRFPREG, 264, false }, { NT_PPC_VMX, 544, false },
+		     { NT_PPC_VSX, 256, false } },
+
+	.sysno_off = R(0),
+	.syscall_size = 4,
+	.get_result = ppc_get_result,
+	.set_result = ppc_set_result,
+	.sysret_off = R(3),
+	.sysnr_off = R(0),
+	.sysarg_off = { R(3), R(4), R(5), R(6), R(7), R(8) },
+	.nr_mmap = 90,
+	.nr_munmap = 91,
+	.nr_mprotect = 125,
+	.nr_prctl = 171,
+	.eintr_calls = eintr_calls,
+	.nr_eintr_calls = ARRAY_SIZE(eintr_calls),
+
+	.jump_size = 4,
+	.jump_is_insn = true,
+	.code_word = 4,
+	.jump_reach = 0x1ff0000,
+	.stub_size = PPC_STUB,
 	.decode = ppc_decode,
 	.flow = ppc_decode,
+	.entry_keep = ppc_entry_keep,
+	.is_exchangeable = ppc_is_exchangeable,
+	.keeps_gates = true,
+	.put_jump = ppc_put_jump,
+	.put_far_jump = ppc_put_far_jump,
+	.jump_window = ppc_jump_window,
+	.move_insn = ppc_move_insn,
 	.follows_call = ppc_follows_call,
+	.stub_slot = ppc_stub_slot,
+
+	.dispatch_size = PPC_DISPATCH_SIZE,
+	.dispatch_stub_size = PPC_DISPATCH_STUB,
+	.put_dispatcher = ppc_put_dispatcher,
+	.put_dispatch_stub = ppc_put_dispatch_stub,
+	.dispatch_undo = ppc_dispatch_undo,
+	.dispatch_hash = ppc_dispatch_hash,
+
+	.base_symbol = ".TOC.",
+	.base_in_got = 0x8000,
+	.put_call_stub = ppc_put_call_stub,
+	.put_restore = ppc_put_restore,
+	.relocs = ppc_relocs,
+	.nr_relocs = ARRAY_SIZE(ppc_relocs),
+	.put_field = ppc_put_field,
+	.rel_copy = R_PPC64_COPY,
+	.rel_glob_dat = R_PPC64_GLOB_DAT,
+	.rel_jump_slot = R_PPC64_JMP_SLOT,
+	.rel_relative = R_PPC64_RELATIVE,
+	.rel_irelative = R_PPC64_IRELATIVE,
+	.rel_dtpmod = R_PPC64_DTPMOD64,
+	.rel_dtpoff = R_PPC64_DTPREL64,
+	.rel_tpoff = R_PPC64_TPREL64,
+	.tp_bias = 0x7000,
+	.dtp_bias = 0x8000,
+
+	.call_code_size = PPC_CALL_CODE,
+	.call_code = ppc_call_code,
+	.call_frames = ppc_call_frames,
+	.call_abort = ppc_call_abort,
+
+	.remote = { PPC_REMOTE_CODE, 0, PPC_REMOTE_FRAME, 512, true, 0 },
+	.remote_code = ppc_remote_code,
+	.remote_frame = ppc_remote_frame,
 };

@@ -8,19 +8,17 @@
  * f0 to f7, so these belong to the registers of a thread; a word at r15 is the
  * caller's r15 only where the program is built with -mbackchain.
  */
-#include "arch.h"
+#include "s390x.h"
 
 #include <elf.h>
 #include <string.h>
 
 #include "bytes.h"
 
-enum { COL_F0 = 16, COL_SP = 15, COL_LR = 14, COL_PC = 65, NR_COLS = 66,
-       REGS_SIZE = 216, FPREGS_SIZE = 136 };
+enum { COL_F0 = 16, COL_SP = 15, COL_LR = 14, COL_PC = 65, NR_COLS = 66 };
 
-/* s390_regs: psw mask and address, r0 to r15, a0 to a15, orig_gpr2; fpregs behind. */
-#define R(n) (16 + 8 * (n))
-#define F(n) (REGS_SIZE + 8 + 8 * (n))
+#define R(n) S390_R(n)
+#define F(n) (S390_REGS_SIZE + 8 + 8 * (n))
 static const int16_t col_off[NR_COLS] = {
 	R(0), R(1), R(2), R(3), R(4), R(5), R(6), R(7), R(8), R(9), R(10), R(11), R(12),
 	R(13), R(14), R(15),
@@ -28,7 +26,21 @@ static const int16_t col_off[NR_COLS] = {
 	F(8), F(10), F(12), F(14), F(9), F(11), F(13), F(15),
 	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 	-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-	0, 8,
+	0, S390_PSW_ADDR,
+};
+
+/*
+ * The calls that a stop makes fail with EINTR and that may be begun anew; numbers of
+ * arch/s390/kernel/syscalls/syscall.tbl.
+ */
+static const long eintr_calls[] = {
+	251, /* epoll_wait */     312, /* epoll_pwait */ 441, /* epoll_pwait2 */
+	371, /* recvfrom */       372, /* recvmsg */     357, /* recvmmsg */
+	369, /* sendto */         370, /* sendmsg */     364, /* accept4 */
+	362, /* connect */        3,   /* read */        4,   /* write */
+	145, /* readv */          146, /* writev */      392, /* semtimedop */
+	117, /* ipc: semop */     102, /* socketcall */  177, /* rt_sigtimedwait */
+	245, /* io_getevents */   382, /* io_pgetevents */
 };
 
 static unsigned size_of(uint8_t first)
@@ -41,6 +53,16 @@ static void set_target(struct insn *insn, enum insn_flow flow, uint64_t target)
 	insn->flow = flow;
 	insn->is_direct = true;
 	insn->target = target;
+	insn->field_off = 2;
+	insn->field_size = 2;
+}
+
+/* larl, and what loads, stores, compares or runs (exrl) what it points to. */
+static bool is_pcrel(const uint8_t *code)
+{
+	unsigned op = code[1] & 15;
+
+	return (code[0] == 0xc0 && !op) || code[0] == 0xc4 || code[0] == 0xc6;
 }
 
 static uint64_t relative(const uint8_t *code, unsigned bytes, uint64_t addr)
@@ -101,14 +123,23 @@ static void decode_six(const uint8_t *code, uint64_t addr, struct insn *insn)
 		insn->is_nop = !first;
 	} else if (code[0] == 0xc0 && op == 5 && first == COL_LR) { /* brasl */
 		set_target(insn, FLOW_CALL, relative(code, 4, addr));
+	} else if (code[0] == 0xcc && op == 6) { /* brcth */
+		set_target(insn, FLOW_BRANCH, relative(code, 4, addr));
+	} else if (is_pcrel(code)) {
+		insn->is_pcrel = true;
+		insn->mem = relative(code, 4, addr);
+		insn->field_off = 2;
 	} else if (code[0] == 0xec && memchr(compares, code[5], sizeof(compares))) {
 		set_target(insn, FLOW_BRANCH, relative(code, 2, addr)); /* crj and kin */
 	}
+	if (insn->field_off && code[0] != 0xec)
+		insn->field_size = 4;
 }
 
-static bool s390_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
+bool s390_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
 {
-	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1 };
+	*insn = (struct insn){ .dst_reg = -1, .src_reg = -1, .base_reg = -1, .page_reg = -1,
+			       .changes = -1 };
 	if (!size || size < size_of(code[0]))
 		return false;
 	insn->size = (uint8_t)size_of(code[0]);
@@ -221,13 +252,14 @@ static bool s390_links_frame(const uint8_t *code, size_t size)
 	return false;
 }
 
-/* svc 173: rt_sigreturn. */
-static const uint8_t trampoline[] = { 0x0a, 0xad };
+/* svc 173: rt_sigreturn; svc 119: sigreturn. */
+static const uint8_t trampoline[] = { 0x0a, 0xad }, short_trampoline[] = { 0x0a, 0x77 };
 
 /*
  * At r15: 160 bytes for the handler, a slot for the svc (8), siginfo (128),
- * ucontext with uc_mcontext at 40: psw, r0-r15, a0-a15, fpc, f0-f15
- * (arch/s390/kernel/signal.c, struct rt_sigframe; uapi/asm/sigcontext.h).
+ * ucontext with uc_mcontext at 40: psw, r0-r15, a0-a15, fpc, f0-f15.  Without siginfo the
+ * same behind the 160 bytes and a struct sigcontext (16).
+ * (arch/s390/kernel/signal.c, struct rt_sigframe and sigframe; uapi/asm/sigcontext.h)
  */
 #define MC 336
 #define SR(n) { n, MC + 16 + 8 * (n) }
@@ -243,6 +275,8 @@ static const struct arch_unwind s390x_unwind = {
 	.start_below = 512,
 	.trampoline = trampoline,
 	.trampoline_size = sizeof(trampoline),
+	.short_trampoline = short_trampoline,
+	.short_by = MC - 176,
 	.signal_frame = {
 		.nr_saved = 33,
 		.saved = {
@@ -264,18 +298,80 @@ const struct arch arch_s390x = {
 	.machine = EM_S390,
 	.big_endian = true,
 	.page_size = 4096,
-	.regs_size = REGS_SIZE,
-	.pc_off = 8,
+	.regs_size = S390_REGS_SIZE,
+	.pc_off = S390_PSW_ADDR,
 	.sp_off = R(15),
-	.tp_off = 144, /* a0 and a1 */
-	.more_regs = { NT_PRFPREG, FPREGS_SIZE },
+	.tp_off = S390_TP, /* a0 and a1 */
+	.more_regs = { { NT_PRFPREG, S390_FPREGS_SIZE, false },
+		       { NT_S390_SYSTEM_CALL, 8, true } },
+	.fp_sets = { { NT_PRFPREG, S390_FPREGS_SIZE, false }, { NT_S390_VXRS_LOW, 128, false },
+		     { NT_S390_VXRS_HIGH, 256, false } },
 	.col_off = col_off,
 	.nr_cols = NR_COLS,
 	.sp_col = COL_SP,
 	.ra_col = COL_LR,
 	.second_arg_col = 3,
 	.unwind = &s390x_unwind,
+
+	.sysno_off = R(2),
+	.sysarg0_entered_off = S390_ORIG_R2,
+	.syscall_size = 2,
+	.get_result = s390_get_result,
+	.set_result = s390_set_result,
+	.sysret_off = R(2),
+	.sysnr_off = R(1), /* of svc 0 */
+	.sysarg_off = { R(2), R(3), R(4), R(5), R(6), R(7) },
+	.nr_mmap = 90,
+	.nr_munmap = 91,
+	.nr_mprotect = 125,
+	.nr_prctl = 172,
+	.eintr_calls = eintr_calls,
+	.nr_eintr_calls = ARRAY_SIZE(eintr_calls),
+
+	.jump_size = 6,
+	.code_word = 8,
+	.jump_reach = 0xffff0000,
+	.stub_size = 8,
+	.pcrel = PCREL_FROM_INSN,
 	.decode = s390_decode,
 	.flow = s390_decode,
+	.entry_keep = s390_entry_keep,
+	.is_exchangeable = s390_is_exchangeable,
+	.keeps_gates = true,
+	.put_jump = s390_put_jump,
+	.put_far_jump = s390_put_far_jump,
+	.jump_window = s390_jump_window,
+	.move_insn = s390_move_insn,
 	.follows_call = s390_follows_call,
+	.stub_slot = s390_stub_slot,
+
+	.dispatch_size = S390_DISPATCH_SIZE,
+	.dispatch_stub_size = S390_DISPATCH_STUB,
+	.put_dispatcher = s390_put_dispatcher,
+	.put_dispatch_stub = s390_put_dispatch_stub,
+	.dispatch_undo = s390_dispatch_undo,
+	.dispatch_hash = s390_dispatch_hash,
+
+	.base_symbol = "_GLOBAL_OFFSET_TABLE_",
+	.relocs = s390_relocs,
+	.nr_relocs = ARRAY_SIZE(s390_relocs),
+	.put_field = s390_put_field,
+	.rel_copy = R_390_COPY,
+	.rel_glob_dat = R_390_GLOB_DAT,
+	.rel_jump_slot = R_390_JMP_SLOT,
+	.rel_relative = R_390_RELATIVE,
+	.rel_irelative = R_390_IRELATIVE,
+	.rel_dtpmod = R_390_TLS_DTPMOD,
+	.rel_dtpoff = R_390_TLS_DTPOFF,
+	.rel_tpoff = R_390_TLS_TPOFF,
+	.tls_below_tp = true,
+
+	.call_code_size = S390_CALL_CODE,
+	.call_code = s390_call_code,
+	.call_frames = s390_call_frames,
+	.call_abort = s390_call_abort,
+
+	.remote = { S390_REMOTE_CODE, 0, S390_REMOTE_FRAME, 0, true, S390_MMAP_BLOCK },
+	.remote_code = s390_remote_code,
+	.remote_frame = s390_remote_frame,
 };

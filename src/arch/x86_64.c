@@ -405,6 +405,9 @@ static uint64_t x86_unmangle(uint64_t word, uint64_t guard)
 	return (word >> 17 | word << 47) ^ guard;
 }
 
+/* rdfsbase %rcx; ret */
+static const uint8_t reads_tp[] = { 0xf3, 0x48, 0x0f, 0xae, 0xc1, 0xc3 };
+
 const struct arch arch_x86_64 = {
 	.name = "x86_64",
 	.machine = EM_X86_64,
@@ -426,6 +429,7 @@ const struct arch arch_x86_64 = {
 	.pointer_guard = 0x30,
 
 	.sysno_off = ORIG_RAX,
+	.sysno_is_apart = true,
 	.syscall_size = 2,
 	.sysret_off = RAX,
 	.sysnr_off = RAX,
@@ -441,7 +445,7 @@ const struct arch arch_x86_64 = {
 	.code_word = 8,
 	.jump_reach = 0x7fff0000,
 	.stub_size = 8,
-	.pcrel_from_end = true,
+	.pcrel = PCREL_FROM_END,
 	.decode = x86_decode,
 	.flow = x86_flow,
 	.entry_keep = x86_entry_keep,
@@ -455,8 +459,10 @@ const struct arch arch_x86_64 = {
 	.dispatch_size = X86_DISPATCH_SIZE,
 	.dispatch_stub_size = X86_DISPATCH_STUB,
 	.dispatch_hwcap2 = 1 << 1, /* HWCAP2_FSGSBASE: rdfsbase, Linux 5.9 and Ivy Bridge */
+	.dispatch_probe = reads_tp, .dispatch_probe_size = sizeof(reads_tp),
 	.put_dispatcher = x86_put_dispatcher,
 	.put_dispatch_stub = x86_put_dispatch_stub,
+	.dispatch_marks = true,
 	.dispatch_undo = x86_dispatch_undo,
 	.dispatch_hash = x86_dispatch_hash,
 
@@ -472,12 +478,13 @@ const struct arch arch_x86_64 = {
 	.rel_tpoff = R_X86_64_TPOFF64,
 	.tls_below_tp = true,
 
-	.call = { X86_CALL_SIZE, 0x202 /* NT_X86_XSTATE */, 12288 },
+	.fp_sets = { { 0x202 /* NT_X86_XSTATE */, 12288, false } },
+	.call_code_size = X86_CALL_SIZE,
 	.call_code = x86_call_code,
 	.call_frames = x86_call_frames,
 	.call_abort = x86_call_abort,
 
-	.remote = { sizeof(remote_bytes), 32, 80, 128, 0 },
+	.remote = { sizeof(remote_bytes), 32, 80, 128, false, 0 },
 	.remote_code = x86_remote_code,
 	.remote_frame = x86_remote_frame,
 };

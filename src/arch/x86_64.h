@@ -36,11 +36,12 @@ bool x86_call_frames(const struct arch_call_request *req, uint8_t *stack, struct
 void x86_call_abort(const struct arch_call_request *req, int64_t result, struct regs *regs);
 
 /* x86_64_dispatch.c */
-enum { X86_DISPATCH_SIZE = 100, X86_DISPATCH_STUB = 16 };
+enum { X86_DISPATCH_SIZE = 125, X86_DISPATCH_STUB = 16 };
 bool x86_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool x86_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);
-bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off, uint64_t *pair,
+bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
+		       struct arch_undone *undone,
 		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg);
 uint64_t x86_dispatch_hash(uint64_t key, unsigned bits);
 

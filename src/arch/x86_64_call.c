@@ -123,10 +123,6 @@ static void put_state(uint8_t *to, const uint8_t *fp, size_t size)
 	bytes_put(to + size, 4, 0x46505845, false);          /* FP_XSTATE_MAGIC2 */
 }
 
-/* SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS come from what the function does. */
-static const uint64_t own_faults = 1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 10 |
-				   UINT64_C(1) << 30;
-
 bool x86_call_frames(const struct arch_call_request *req, uint8_t *stack, struct regs *go)
 {
 	size_t marks = CALL_FRAMES - CALL_MARKS, size, fp, back, there;
@@ -156,7 +152,7 @@ bool x86_call_frames(const struct arch_call_request *req, uint8_t *stack, struct
 	bytes_put(stack + back + UC_FPSTATE, 8, req->stack + fp, false);
 	put_state(stack + fp, req->fp, size);
 
-	put_context(stack + there, &regs, ~own_faults);
+	put_context(stack + there, &regs, ~CALL_OWN_FAULTS);
 	put_greg(stack + there, RSP, req->stack + back);
 	put_greg(stack + there, RIP, req->code + 8);
 	put_greg(stack + there, RBX, req->stack + marks);

@@ -40,15 +40,25 @@ static const uint8_t dispatcher[X86_DISPATCH_SIZE] = {
 	0x25, 0, 0, 0, 0,                         /* 58 and $mask,%eax        */
 	0xeb, 0xe8,                               /* 63 jmp 41                */
 	0x0f, 0xb6, 0x05, 0, 0, 0, 0,             /* 65 movzbl initial(%rip),%eax */
-	0xeb, 0x05,                               /* 72 jmp 79                */
-	0x0f, 0xb6, 0x44, 0x06, 0x08,             /* 74 movzbl 8(%rsi,%rax),%eax */
-	0x48, 0x8b, 0x04, 0xc2,                   /* 79 mov (%rdx,%rax,8),%rax */
-	0x48, 0x89, 0x44, 0x24, 0xf8,             /* 83 mov %rax,-8(%rsp)     */
-	0x58,                                     /* 88 pop %rax              */
-	0x04, 0x7f,                               /* 89 add $0x7f,%al: OF     */
-	0x9e,                                     /* 91 sahf: the other flags */
-	0x5e, 0x5a, 0x59, 0x58,                   /* 92 pop rsi rdx rcx rax   */
-	0xff, 0x64, 0x24, 0xd0,                   /* 96 jmp *-48(%rsp)        */
+	0xeb, 0x1e,                               /* 72 jmp 104               */
+	0x0f, 0xb7, 0x4c, 0x06, 0x08,             /* 74 movzwl 8(%rsi,%rax),%ecx: state, mark */
+	0x84, 0xed,                               /* 79 test %ch,%ch          */
+	0x75, 0x0e,                               /* 81 jne 97: it has decided before */
+	0xf6, 0xc1, 0x02,                         /* 83 test $2,%cl           */
+	0x74, 0x0b,                               /* 86 je 99: not tentative  */
+	0x80, 0xf1, 0x06,                         /* 88 xor $6,%cl: 4 + the version */
+	0x88, 0x4c, 0x06, 0x09,                   /* 91 mov %cl,9(%rsi,%rax)  */
+	0xeb, 0x02,                               /* 95 jmp 99                */
+	0x88, 0xe9,                               /* 97 mov %ch,%cl           */
+	0x89, 0xc8,                               /* 99 mov %ecx,%eax         */
+	0x83, 0xe0, 0x01,                         /* 101 and $1,%eax          */
+	0x48, 0x8b, 0x04, 0xc2,                   /* 104 mov (%rdx,%rax,8),%rax */
+	0x48, 0x89, 0x44, 0x24, 0xf8,             /* 108 mov %rax,-8(%rsp)    */
+	0x58,                                     /* 113 pop %rax             */
+	0x04, 0x7f,                               /* 114 add $0x7f,%al: OF    */
+	0x9e,                                     /* 116 sahf: the other flags */
+	0x5e, 0x5a, 0x59, 0x58,                   /* 117 pop rsi rdx rcx rax  */
+	0xff, 0x64, 0x24, 0xd0,                   /* 121 jmp *-48(%rsp)       */
 };
 
 /* A displacement of 32 bits whose instruction ends with it. */
@@ -99,7 +109,8 @@ static unsigned nr_pushed(uint64_t off)
 	return off < 3 ? 1 + (unsigned)off : off < 11 ? 4 : 5;
 }
 
-bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off, uint64_t *pair,
+bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
+		       struct arch_undone *undone,
 		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
 {
 	static const uint16_t pushed[] = { RAX, RCX, RDX, RSI };
@@ -109,7 +120,7 @@ bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off, uint64_t *
 
 	if (!is_stub && off > AT_TABLE - 3)
 		return false;
-	*pair = is_stub ? 0 : bytes_get(regs->bytes + (off <= 3 ? RAX : RDX), 8, false);
+	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + (off <= 3 ? RAX : RDX), 8, false);
 	for (unsigned i = 0; i < nr && i < ARRAY_SIZE(pushed); i++) {
 		if (!read(arg, entry - 8 * (i + 1), &word))
 			return false;

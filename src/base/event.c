@@ -73,5 +73,9 @@ struct err *event_step(const char *name)
 		return NULL;
 	if (!strncmp(action, "kill", 4))
 		kill(getpid(), SIGKILL);
+	if (!strncmp(action, "stop", 4)) {
+		kill(getpid(), SIGSTOP);
+		return NULL;
+	}
 	return err_new(ERR_FAILED, "fault", "step %s was told to fail", name);
 }

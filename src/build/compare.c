@@ -36,7 +36,7 @@ static bool is_local_number(const struct symbol *sym)
 {
 	size_t base;
 
-	return sym->bind == STB_LOCAL && unit_is_numbered(sym->name, &base);
+	return sym->bind == STB_LOCAL && unit_is_static_local(sym->name, &base);
 }
 
 /* Pairs two numbered static locals, unless one has another twin already. */
@@ -412,7 +412,7 @@ static void collect_locals(const struct unit *unit, const struct unit_part *part
 			struct local *local = ARRAY_ADD(*locals, *nr);
 
 			local->sym = sym;
-			unit_is_numbered(sym->name, &local->base_size);
+			unit_is_static_local(sym->name, &local->base_size);
 		}
 	}
 }
@@ -758,6 +758,67 @@ struct err *compare_drop_line_noise(struct compare *c, const struct unit *a_line
 	compare_done(&line);
 	/* A function and its cold part stay together here, too: join_cold() saw
 	 * to it that both were changed, and made the same in the other pair. */
+	return NULL;
+}
+
+static const char *name_of_target(const struct unit *unit, const struct unit_ref *ref)
+{
+	const struct symbol *sym = ref->section ? unit_symbol_at(unit, ref->section, ref->at) :
+						  &unit->image->symtab.symbols[ref->symbol];
+
+	return sym ? sym->name : "";
+}
+
+static char *text_of_difference(const struct compare *c, const struct unit_ref *a,
+				const struct unit_ref *b)
+{
+	const char *x = name_of_target(c->a, a), *y = name_of_target(c->b, b);
+	enum part_kind kind = b->section ? part_b(c, b->section)->kind : PART_IGNORED;
+
+	if (a->section && kind == PART_STRINGS &&
+	    part_a(c, a->section)->kind == PART_STRINGS)
+		return same_string(part_a(c, a->section), a->at, part_b(c, b->section), b->at) ?
+		       NULL : mem_strdup("a string that it uses changed");
+	if (strcmp(x, y) && *x && *y)
+		return mem_fmt("it refers to %s, not to %s any more", y, x);
+	if (kind == PART_RODATA && *y && c->memo[b->section].result == MEMO_DIFFERENT)
+		return mem_fmt("the constant %s, which it uses, changed", y);
+	return NULL;
+}
+
+char *compare_reference(const struct compare *c, uint32_t section)
+{
+	const struct symbol *sb = unit_function(c->b, section);
+	const struct symbol *sa = sb && c->a ? unit_find_symbol(c->a, sb->name) : NULL;
+	const struct unit_part *pb = part_b(c, section), *pa;
+	char *text = NULL;
+
+	if (!sa || !sa->section || sa->section >= c->a->image->nr_sections)
+		return NULL;
+	pa = part_a(c, sa->section);
+	if (pa->nr_refs != pb->nr_refs || !same_bytes(pa, pb))
+		return NULL;
+	for (size_t i = 0; i < pb->nr_refs && !text; i++)
+		text = text_of_difference(c, &pa->refs[i], &pb->refs[i]);
+	return text ? text : mem_strdup("a constant or table that it uses changed");
+}
+
+struct err *compare_constructors(const struct compare *c)
+{
+	for (uint32_t n = 1; n < c->b->image->nr_sections; n++) {
+		const struct unit_part *init = part_b(c, n);
+
+		for (size_t i = 0; init->kind == PART_INIT && i < init->nr_refs; i++) {
+			const struct symbol *func = unit_function(c->b, init->refs[i].section);
+
+			if (func && c->state[init->refs[i].section] == STATE_CHANGED)
+				return REFUSE("changed-constructor", "%s, which runs at start "
+					      "or exit, changed: it does not run again in a "
+					      "process that has started; do in a callback what "
+					      "it would have done, and say --allow-constructor",
+					      func->name);
+		}
+	}
 	return NULL;
 }
 

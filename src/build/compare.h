@@ -52,6 +52,15 @@ struct err *compare_drop_line_noise(struct compare *compare, const struct unit *
 				    const struct unit *b_line)
 	__attribute__((warn_unused_result));
 
+/*
+ * What a changed function whose instructions are the same refers to that is another, a half
+ * sentence that the caller frees; NULL: its instructions changed.
+ */
+char *compare_reference(const struct compare *compare, uint32_t section);
+/* Code that changed and has run, for it is called when the object is loaded. Error:
+ * changed-constructor. */
+struct err *compare_constructors(const struct compare *compare)
+	__attribute__((warn_unused_result));
 bool compare_is_changed(const struct compare *compare);
 /* The twin in a of a symbol of b; NULL if it is new. */
 const struct symbol *compare_twin(const struct compare *compare, const struct symbol *b);

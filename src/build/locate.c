@@ -8,9 +8,9 @@
 
 static bool is_local_thing(const struct unit *unit, const struct symbol *sym)
 {
-	return sym->bind == STB_LOCAL && sym->size && sym->section &&
+	return sym->bind == STB_LOCAL && sym->size && unit_is_named(unit, sym) && sym->section &&
 	       sym->section < unit->image->nr_sections &&
-	       (sym->type == STT_FUNC || sym->type == STT_OBJECT) &&
+	       (sym->type == STT_FUNC || sym->type == STT_OBJECT || sym->type == STT_TLS) &&
 	       (unit->image->sections[sym->section].flags & SHF_ALLOC);
 }
 
@@ -33,10 +33,17 @@ static const struct symbol *find_in(const struct image *image, size_t first, siz
  * from the GOT into an address or a direct call, and a sequence for one TLS
  * model into that for another (psABI, "linker optimization").
  */
-static void field_extent(const struct unit_ref *ref, uint64_t *from, uint64_t *to)
+static void field_extent(const struct arch *arch, const struct unit_ref *ref, uint64_t *from,
+			 uint64_t *to)
 {
 	unsigned before = 0, behind = 0;
 
+	/* Registers and opcodes change with a field; behind a call stands what restores B. */
+	if (arch->put_restore) {
+		*from = ref->off & ~UINT64_C(3);
+		*to = *from + (ref->formula == RELOC_CALL ? 8 : 4);
+		return;
+	}
 	switch (ref->formula) {
 	case RELOC_GOT_PC:
 		before = 3;
@@ -72,7 +79,7 @@ static bool same_code(const struct image *image, const struct symbol *linked,
 	for (size_t i = 0; i < part->nr_refs; i++) {
 		uint64_t from, to;
 
-		field_extent(&part->refs[i], &from, &to);
+		field_extent(image->arch, &part->refs[i], &from, &to);
 		for (uint64_t at = from; at < to; at++)
 			if (at >= sym->value && at - sym->value < sym->size)
 				x[at - sym->value] = y[at - sym->value] = 0;
@@ -104,7 +111,7 @@ static long rate_group(const struct image *image, size_t first, size_t last,
 
 /* How many of the object's global functions the image has; -1 if it has one with
  * other code: that of another build of the same source, say. */
-static long rate_globals(const struct image *image, const struct unit *unit)
+static long rate_globals(const struct image *image, const struct unit *unit, bool weak)
 {
 	long nr = 0;
 
@@ -114,7 +121,7 @@ static long rate_globals(const struct image *image, const struct unit *unit)
 		if (sym->bind == STB_LOCAL || sym->type != STT_FUNC || !sym->size ||
 		    !sym->section || sym->section >= unit->image->nr_sections)
 			continue;
-		linked = locate_global(image, sym->name);
+		linked = weak || sym->bind != STB_WEAK ? locate_global(image, sym->name) : NULL;
 		if (!linked)
 			continue;
 		/* Of weak ones (inline functions) another file's may be there. */
@@ -143,6 +150,7 @@ struct err *locate_unit(const struct image *image, const struct unit *unit,
 	const struct symtab *tab = &image->symtab;
 	long best = 0;
 	unsigned nr_best = 0;
+	bool contradicts = false;
 
 	*locate = (struct locate){ .image = image, .unit = unit };
 	*found = false;
@@ -157,6 +165,7 @@ struct err *locate_unit(const struct image *image, const struct unit *unit,
 		       tab->symbols[last].bind == STB_LOCAL)
 			last++;
 		rate = rate_group(image, i + 1, last, unit);
+		contradicts |= rate < 0;
 		if (rate < best || rate <= 0)
 			continue;
 		nr_best = rate > best ? 1 : nr_best + 1;
@@ -167,8 +176,12 @@ struct err *locate_unit(const struct image *image, const struct unit *unit,
 	if (nr_best > 1)
 		return err_new(ERR_UNSUPPORTED, "ambiguous-file", "%u files named %s are in "
 			       "the program and cannot be told apart", nr_best, unit->file);
-	/* A file without locals is known by its global functions. */
-	*found = nr_best == 1 || (!count_locals(unit) && rate_globals(image, unit) > 0);
+	/* A file without locals, or whose locals the linker dropped, is known by its global
+	 * functions; weak ones are in every file that uses them.  Other locals are another
+	 * build's of the same source (libtool's for the static library), whose global
+	 * functions may be the same by chance. */
+	*found = nr_best == 1 ||
+		 (!contradicts && rate_globals(image, unit, !count_locals(unit)) > 0);
 	return NULL;
 }
 

@@ -31,7 +31,9 @@ static enum part_kind kind_of(const struct section *sec)
 		return PART_INIT;
 	if ((sec->flags & SHF_MERGE) && (sec->flags & SHF_STRINGS))
 		return PART_STRINGS;
-	if (starts(sec->name, ".data.rel.ro") || starts(sec->name, ".rodata"))
+	/* A TOC's entries are constants that are told apart by what they point to. */
+	if (starts(sec->name, ".data.rel.ro") || starts(sec->name, ".rodata") ||
+	    !strcmp(sec->name, ".toc"))
 		return PART_RODATA;
 	if (starts(sec->name, ".data") || starts(sec->name, ".bss") ||
 	    starts(sec->name, ".sdata") || starts(sec->name, ".ldata") ||
@@ -64,8 +66,8 @@ static int by_off(const void *a, const void *b)
 	return x->off < y->off ? -1 : x->off > y->off;
 }
 
-/* What pc-relative fields count from: on some machines the next instruction. */
-static void resolve_one(const struct unit *unit, struct unit_ref *ref, uint64_t from_end)
+/* From there, as seen from the field, the addends of pc-relative ones count. */
+static void resolve_one(const struct unit *unit, struct unit_ref *ref, uint64_t from)
 {
 	const struct symbol *sym = &unit->image->symtab.symbols[ref->symbol];
 	bool is_pc = ref->formula == RELOC_PC || ref->formula == RELOC_CALL ||
@@ -76,7 +78,7 @@ static void resolve_one(const struct unit *unit, struct unit_ref *ref, uint64_t 
 	    sym->section >= unit->image->nr_sections)
 		return;
 	ref->section = sym->section;
-	ref->at = sym->value + (uint64_t)ref->addend + (is_pc ? from_end : 0);
+	ref->at = sym->value + (uint64_t)ref->addend + (is_pc ? from : 0);
 }
 
 static void resolve(const struct unit *unit, struct unit_part *part)
@@ -89,18 +91,19 @@ static void resolve(const struct unit *unit, struct unit_part *part)
 		qsort(part->refs, part->nr_refs, sizeof(*part->refs), by_off);
 	for (size_t i = 0; i < part->nr_refs; i++) {
 		struct unit_ref *ref = &part->refs[i];
-		uint64_t from_end = 0;
+		uint64_t from = 0;
 		struct insn insn;
 
-		if (part->kind == PART_CODE && arch->pcrel_from_end) {
+		if (part->kind == PART_CODE && arch->pcrel != PCREL_FROM_FIELD) {
 			bool found = find_insn(arch, sec, ref->off, &at, &insn);
 
-			from_end = found ? at + insn.size - ref->off : 4;
+			from = arch->pcrel == PCREL_FROM_INSN ? at - ref->off :
+			       found ? at + insn.size - ref->off : 4;
 			ref->is_branch = found && insn.is_direct;
 		}
 		if (ref->formula == RELOC_CALL)
 			ref->is_branch = true;
-		resolve_one(unit, ref, from_end);
+		resolve_one(unit, ref, from);
 	}
 }
 
@@ -337,11 +340,38 @@ bool unit_is_numbered(const char *name, size_t *base_size)
 	return true;
 }
 
+/* Itanium C++ ABI, 5.1.6: a discriminator is _0 to _9, or __10_ and on. */
+static size_t without_discriminator(const char *name)
+{
+	size_t size = strlen(name), at = size;
+
+	if (at && name[at - 1] == '_')
+		at--;
+	while (at && name[at - 1] >= '0' && name[at - 1] <= '9')
+		at--;
+	if (at == size || !at || name[at - 1] != '_')
+		return size;
+	at--;
+	return name[size - 1] == '_' && at && name[at - 1] == '_' ? at - 1 : at;
+}
+
+bool unit_is_static_local(const char *name, size_t *base_size)
+{
+	if (unit_is_numbered(name, base_size))
+		return true;
+	if (!strncmp(name, "_ZZ", 3)) {
+		*base_size = without_discriminator(name);
+		return true;
+	}
+	*base_size = strlen(name);
+	return *name && strchr(name + 1, '.');
+}
+
 bool unit_same_base(const char *a, const char *b)
 {
 	size_t x, y;
 
-	return unit_is_numbered(a, &x) && unit_is_numbered(b, &y) && x == y &&
+	return unit_is_static_local(a, &x) && unit_is_static_local(b, &y) && x == y &&
 	       !strncmp(a, b, x);
 }
 

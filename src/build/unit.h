@@ -79,6 +79,12 @@ const struct symbol *unit_function(const struct unit *unit, uint32_t section);
 
 /* "counter" of "counter.12"; false if the name has no such number. */
 bool unit_is_numbered(const char *name, size_t *base_size);
+/*
+ * A name that a compiler makes for a static local, which says which of several of a name it
+ * is only by their order: GCC's "count.12", clang's "f.count" and "f.count.3", and of C++
+ * "_ZZ1fvE5count" and "_ZZ1fvE5count_0".  base_size leaves the order out.
+ */
+bool unit_is_static_local(const char *name, size_t *base_size);
 bool unit_same_base(const char *a, const char *b);
 /* "foo" of "foo.cold" and "foo.cold.3"; false if it is no such name. */
 bool unit_is_cold(const char *name, size_t *parent_size);

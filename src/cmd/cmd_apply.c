@@ -74,12 +74,13 @@ struct task {
 static json_t *json_result(const struct task *task, pid_t pid, const struct err *err,
 			   const struct apply_result *r)
 {
-	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,so}", "pid", (int)pid,
+	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,so}", "pid", (int)pid,
 			 "result", err ? "failed" : r->pending ? "started" : task->done,
 			 "functions", (json_int_t)r->nr_funcs,
 			 "threads", (json_int_t)r->stats.threads,
 			 "passes", (json_int_t)r->stats.passes,
 			 "stops", (json_int_t)r->stats.stops,
+			 "looks", (json_int_t)r->stats.looks,
 			 "worst_pause_us", (json_int_t)(r->stats.worst_pause_ns / 1000),
 			 "all_pauses_us", (json_int_t)(r->stats.total_pause_ns / 1000),
 			 "restarted_calls", (json_int_t)r->stats.fixed_eintr,

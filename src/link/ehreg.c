@@ -98,6 +98,7 @@ bool ehreg_learn(const struct arch *arch, const uint8_t *code, size_t size,
 	return l.nr_heads == 1 && l.nr_flags <= 1 && reg->next_off > OBJECT_FLAGS;
 }
 
+/* The one that unwinds: C libraries of old ports keep the names of the list alone. */
 static const struct object *find_libgcc(const struct process *process,
 					const struct symbol **sym)
 {
@@ -105,7 +106,8 @@ static const struct object *find_libgcc(const struct process *process,
 		const struct object *object = process->objects[i];
 
 		*sym = image_find_export(object->image, "__register_frame_info", NULL);
-		if (*sym && image_find_export(object->image, "_Unwind_Find_FDE", NULL))
+		if (*sym && image_find_export(object->image, "_Unwind_Find_FDE", NULL) &&
+		    image_find_export(object->image, "_Unwind_RaiseException", NULL))
 			return object;
 	}
 	return NULL;
@@ -210,6 +212,25 @@ static bool find_link(const struct ehreg *reg, uint64_t head, uint64_t object, u
 	return false;
 }
 
+/* The same from any of the words in [start, start + size). */
+static bool find_link_in(const struct ehreg *reg, uint64_t start, uint64_t size,
+			 uint64_t object, uint64_t *link)
+{
+	AUTO_FREE uint8_t *words = mem_alloc(size);
+
+	if (!process_try_read(reg->process, start, words, size))
+		return false;
+	for (uint64_t off = 0; off + 8 <= size; off += 8) {
+		uint64_t to = bytes_get(words + off, 8, reg->process->arch->big_endian);
+
+		/* Few words lead anywhere; each of those is followed. */
+		if (to && to % 8 == 0 && maps_find(&reg->process->maps, to) &&
+		    find_link(reg, start + off, object, link))
+			return true;
+	}
+	return false;
+}
+
 /* Any variable of libgcc's may be the head of the list that it is in now. */
 static bool find_any_link(const struct ehreg *reg, const struct object *libgcc,
 			  uint64_t object, uint64_t *link)
@@ -217,13 +238,12 @@ static bool find_any_link(const struct ehreg *reg, const struct object *libgcc,
 	for (size_t i = 0; i < libgcc->image->nr_segments; i++) {
 		const struct segment *seg = &libgcc->image->segments[i];
 		uint64_t start = libgcc->bias + ((seg->vaddr + 7) & ~UINT64_C(7));
+		uint64_t size = libgcc->bias + seg->vaddr + seg->mem_size - start;
 
-		if (seg->type != PT_LOAD || !(seg->flags & PF_W))
-			continue;
-		for (uint64_t off = 0; off + 8 <= seg->mem_size && off < 8 * MAX_WORDS;
-		     off += 8)
-			if (find_link(reg, start + off, object, link))
-				return true;
+		if (seg->type == PT_LOAD && seg->flags & PF_W && seg->mem_size >= 16 &&
+		    find_link_in(reg, start, size < 8 * MAX_WORDS ? size : 8 * MAX_WORDS,
+				 object, link))
+			return true;
 	}
 	return false;
 }
@@ -252,7 +272,7 @@ static struct err *put_first(const struct ehreg *reg)
 	return process_write(reg->process, reg->head, word, 8);
 }
 
-struct err *ehreg_add(const struct ehreg *reg)
+struct err *ehreg_add(const struct ehreg *reg, bool is_in)
 {
 	uint8_t one[8] = { 0 };
 	struct err *err;
@@ -262,7 +282,7 @@ struct err *ehreg_add(const struct ehreg *reg)
 		return NULL;
 	be = reg->process->arch->big_endian;
 	/* Complete before it is in the list, in the list before the flag. */
-	if (!ehreg_is_in(reg) && (err = put_first(reg)))
+	if (!is_in && (err = put_first(reg)))
 		return err;
 	bytes_put(one, reg->flag_size ? reg->flag_size : 1, 1, be);
 	return reg->flag ? process_write(reg->process, reg->flag, one, reg->flag_size) : NULL;

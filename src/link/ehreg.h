@@ -39,9 +39,11 @@ struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
 /*
  * Puts the entry, which is in the target's memory by now, into the list: all
  * threads stopped, none in libgcc, or ehreg_is_unused().  Nothing if it is not wanted;
- * what a tool that died had begun is ended.
+ * what a tool that died had begun is ended.  is_in is what ehreg_is_in() said, which takes
+ * too long for threads to stand meanwhile; nobody but a stitch puts it there.
  */
-struct err *ehreg_add(const struct ehreg *reg) __attribute__((warn_unused_result));
+struct err *ehreg_add(const struct ehreg *reg, bool is_in)
+	__attribute__((warn_unused_result));
 
 /*
  * Learns where libgcc's lists are, for ehreg_remove(): before the threads are

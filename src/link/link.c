@@ -38,6 +38,7 @@ struct job {
 	struct entry *entries;
 	size_t nr_entries;
 	uint64_t stubs_off, got_off, names_off;
+	uint64_t base;        /* B of the relocations */
 };
 
 #define UNSUPPORTED(reason, ...) err_new(ERR_UNSUPPORTED, reason, __VA_ARGS__)
@@ -103,10 +104,16 @@ static enum reloc_formula slot_of(enum reloc_formula formula)
 	switch (formula) {
 	case RELOC_GOT_PAGE:
 	case RELOC_GOT_ABS:
+	case RELOC_GOT_BASE:
 		return RELOC_GOT_PC;
 	case RELOC_GOT_TP_PAGE:
 	case RELOC_GOT_TP_ABS:
+	case RELOC_GOT_TP_BASE:
 		return RELOC_GOT_TP;
+	case RELOC_TLS_GD_BASE:
+		return RELOC_TLS_GD;
+	case RELOC_TLS_LD_BASE:
+		return RELOC_TLS_LD;
 	default:
 		return formula;
 	}
@@ -182,7 +189,7 @@ static void place_self(struct job *job)
 	if (!slp_has_callbacks(job->slp))
 		return;
 	buf_align(&out->code.bytes, 16);
-	out->call_code = buf_add(&out->code.bytes, NULL, job->arch->call.code_size);
+	out->call_code = buf_add(&out->code.bytes, NULL, job->arch->call_code_size);
 	if (job->arch->call_code)
 		job->arch->call_code(out->code.bytes.data + out->call_code);
 }
@@ -237,14 +244,10 @@ static struct err *place_entries(struct job *job)
 	return NULL;
 }
 
+/* Pages of relocations, whatever the machine's are (AAELF64, 5.7.6). */
 static uint64_t page_of(uint64_t addr)
 {
 	return addr & ~(uint64_t)(PAGE - 1);
-}
-
-static uint64_t pages(size_t size)
-{
-	return (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
 }
 
 static struct err *place_arena(struct job *job)
@@ -258,9 +261,9 @@ static struct err *place_arena(struct job *job)
 		if (job->objects[i]->end > high)
 			high = job->objects[i]->end;
 	}
-	out->code.size = pages(out->code.bytes.size);
-	out->rodata.size = pages(out->rodata.bytes.size);
-	out->data.size = pages(out->data.bytes.size);
+	out->code.size = maps_whole_pages(out->code.bytes.size);
+	out->rodata.size = maps_whole_pages(out->rodata.bytes.size);
+	out->data.size = maps_whole_pages(out->data.bytes.size);
 	out->arena.size = out->code.size + out->rodata.size + out->data.size;
 	out->arena.start = maps_find_room(&job->process->maps, low, high,
 					  out->arena.size, job->arch->jump_reach);
@@ -379,13 +382,15 @@ static struct err *entry_words(const struct job *job, const struct entry *entry,
 		words[0] = (uint64_t)tp_offset;
 		return err;
 	}
-	words[1] = entry->formula == RELOC_TLS_GD ? ref->vaddr : 0;
+	words[1] = entry->formula == RELOC_TLS_GD ? ref->vaddr - (uint64_t)job->arch->dtp_bias : 0;
 	return resolve_tls_module(&job->resolver, job->objects[ref->object], &words[0]);
 }
 
 static struct err *fill_entries(struct job *job)
 {
 	struct linked *out = job->out;
+	bool (*put_stub)(uint8_t *out, uint64_t at, uint64_t slot) =
+		job->arch->put_call_stub ? job->arch->put_call_stub : job->arch->put_far_jump;
 	uint64_t stub_off = job->stubs_off, words[2];
 	struct err *err;
 
@@ -402,8 +407,7 @@ static struct err *fill_entries(struct job *job)
 		if (entry->formula != RELOC_CALL)
 			continue;
 		entry->stub = out->code.addr + stub_off;
-		if (!job->arch->put_far_jump(out->code.bytes.data + stub_off, entry->stub,
-					     entry->addr))
+		if (!put_stub(out->code.bytes.data + stub_off, entry->stub, entry->addr))
 			return UNSUPPORTED("out-of-reach", "the patch is too large");
 		stub_off += job->arch->stub_size;
 	}
@@ -423,6 +427,31 @@ static bool fits(const struct arch *arch, uint64_t value, const struct reloc_typ
 		return (int64_t)value >= -(INT64_C(1) << (bits - 1)) &&
 		       (int64_t)value < INT64_C(1) << (bits - 1);
 	return value >> bits == 0;
+}
+
+static bool is_patch(const struct job *job, uint64_t addr)
+{
+	return addr - job->out->code.addr < job->out->code.bytes.size;
+}
+
+/* A call there leaves the object. */
+static bool leaves(const struct job *job, uint64_t addr)
+{
+	return !is_patch(job, addr) && (addr < job->objects[0]->start ||
+					addr >= job->objects[0]->end);
+}
+
+/* From a function's address to where the object's own code calls it. */
+static uint64_t local_entry(const struct job *job, uint64_t addr)
+{
+	enum { ENTRY = 8 };
+	const struct link_group *code = &job->out->code;
+	uint64_t off = addr - code->addr;
+	const uint8_t *bytes = !is_patch(job, addr) ?
+		image_at(job->objects[0]->image, addr - job->objects[0]->bias, ENTRY) :
+		off + ENTRY <= code->bytes.size ? code->bytes.data + off : NULL;
+
+	return bytes ? job->arch->entry_keep(bytes, ENTRY) : 0;
 }
 
 /* The value to write, in the letters of the psABI. */
@@ -446,7 +475,7 @@ static struct err *compute(const struct job *job, const struct reloc *rel,
 	case RELOC_DTP:
 		if ((err = tls_ref(job, rel->symbol, &ref)))
 			return err;
-		*value = ref->vaddr + A;
+		*value = ref->vaddr + A - (uint64_t)job->arch->dtp_bias;
 		return NULL;
 	case RELOC_SIZE:
 		*value = symbol_of(job, rel->symbol)->size + A;
@@ -465,15 +494,48 @@ static struct err *compute(const struct job *job, const struct reloc *rel,
 	case RELOC_GOT_TP_ABS:
 		*value = entry->addr;
 		return NULL;
+	case RELOC_GOT_BASE:
+	case RELOC_GOT_TP_BASE:
+	case RELOC_TLS_GD_BASE:
+	case RELOC_TLS_LD_BASE:
+		*value = entry->addr + A - job->base;
+		return NULL;
+	case RELOC_BASE_PC:
+		*value = job->base + A - P;
+		return NULL;
 	default:
 		break;
 	}
 	if ((err = symbol_value(job, rel->symbol, &S)))
 		return err;
 	*value = type->formula == RELOC_ABS ? S + A :
+		 type->formula == RELOC_BASE ? S + A - job->base :
 		 type->formula == RELOC_PAGE ? page_of(S + A) - page_of(P) : S + A - P;
-	if (type->formula == RELOC_CALL && entry && !fits(job->arch, *value, type))
+	if (type->formula == RELOC_CALL && job->arch->put_restore && !leaves(job, S))
+		*value += local_entry(job, S);
+	if (type->formula == RELOC_CALL && entry &&
+	    ((job->arch->put_restore && leaves(job, S)) || !fits(job->arch, *value, type)))
 		*value = entry->stub + A - P;
+	return NULL;
+}
+
+/* The caller's B is restored behind a call to other objects' code. */
+static struct err *restore_after(const struct job *job, const struct reloc *rel,
+				 const struct reloc_type *type, const struct section *sec,
+				 uint8_t *at)
+{
+	const struct link_group *slots = &job->out->rodata;
+	const struct entry *entry = type->formula == RELOC_CALL && job->arch->put_restore ?
+		find_entry(job, RELOC_CALL, rel->symbol) : NULL;
+
+	/* Without a stub it is in the patch; the stub's slot has where it goes. */
+	if (!entry || !leaves(job, bytes_get(slots->bytes.data + (entry->addr - slots->addr), 8,
+					     job->arch->big_endian)))
+		return NULL;
+	if (rel->off + type->size + 4 > sec->size || !job->arch->put_restore(at + type->size))
+		return UNSUPPORTED("toc-not-restored", "%s+%#" PRIx64 " calls %s of another "
+				   "object and has no room to restore its TOC pointer",
+				   sec->name, rel->off, symbol_of(job, rel->symbol)->name);
 	return NULL;
 }
 
@@ -502,7 +564,7 @@ static struct err *apply_one(struct job *job, uint32_t section, const struct rel
 		job->arch->put_field(at, type, value);
 	else
 		bytes_put(at, type->size, value, job->arch->big_endian);
-	return NULL;
+	return restore_after(job, rel, type, sec, at);
 }
 
 static struct err *apply_relocs(struct job *job, uint32_t section)
@@ -516,6 +578,21 @@ static struct err *apply_relocs(struct job *job, uint32_t section)
 	return err;
 }
 
+/* B: of the object that is patched, whose code and the patch's share it, or our own. */
+static struct err *find_base(struct job *job)
+{
+	const struct section *got = image_find_section(job->objects[0]->image, ".got");
+
+	job->base = job->out->rodata.addr + job->got_off;
+	if (!job->arch->base_in_got)
+		return NULL;
+	if (!got || job->slp->nr_objects != 1)
+		return UNSUPPORTED("no-toc", "%s: where the TOC of its code is cannot be told",
+				   job->objects[0]->name);
+	job->base = job->objects[0]->bias + got->vaddr + job->arch->base_in_got;
+	return NULL;
+}
+
 static struct err *link_all(struct job *job)
 {
 	struct err *err;
@@ -526,7 +603,7 @@ static struct err *link_all(struct job *job)
 	if (slp_has_callbacks(job->slp))
 		buf_add(&job->out->data.bytes, NULL, LINK_CALL_STACK);
 	if ((err = place_sections(job)) || (err = place_entries(job)) ||
-	    (err = place_arena(job)) || (err = fill_entries(job)))
+	    (err = place_arena(job)) || (err = find_base(job)) || (err = fill_entries(job)))
 		return err;
 	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
 		if (job->group[i] != GROUP_NONE && (err = apply_relocs(job, (uint32_t)i)))

@@ -205,7 +205,32 @@ static int64_t program_above_tp(const struct arch *arch, const struct segment *t
 	uint64_t align = tls->align ? tls->align : 1;
 	uint64_t start = (arch->tcb_size + align - 1) / align * align;
 
-	return (int64_t)(start + (tls->vaddr & (align - 1)) + off);
+	return (int64_t)(start + (tls->vaddr & (align - 1)) + off) - arch->tp_bias;
+}
+
+/*
+ * What a slot of a library's says of its thread-local variables; *known is false if it is
+ * of another kind.  The word is that of a symbol's value and an addend.
+ */
+static struct err *read_tls_slot(const struct resolver *r, const struct reloc *reloc,
+				 uint64_t at, uint64_t *word, bool *known)
+{
+	const struct arch *arch = r->process->arch;
+	uint8_t code[ARCH_DESC_MAX];
+	uint64_t entry;
+	struct err *err;
+
+	*known = reloc->type == arch->rel_tpoff;
+	if (*known)
+		return process_read_word(r->process, at, word);
+	if (!arch->desc_is_static || reloc->type != arch->rel_tlsdesc)
+		return NULL;
+	if ((err = process_read_word(r->process, at, &entry)) ||
+	    (err = process_read_word(r->process, at + 8, word)))
+		return err;
+	*known = process_try_read(r->process, entry, code, sizeof(code)) &&
+		 arch->desc_is_static(code);
+	return NULL;
 }
 
 struct err *resolve_tp_offset(const struct resolver *r, const struct object *object,
@@ -214,7 +239,8 @@ struct err *resolve_tp_offset(const struct resolver *r, const struct object *obj
 	const struct arch *arch = r->process->arch;
 	const struct segment *tls = image_find_segment(object->image, PT_TLS);
 	AUTO_FREE struct reloc *relocs = NULL;
-	uint64_t word;
+	uint64_t word = 0;
+	bool known;
 	size_t nr;
 	struct err *err;
 
@@ -229,12 +255,13 @@ struct err *resolve_tp_offset(const struct resolver *r, const struct object *obj
 	for (size_t i = 0; i < nr && tls; i++) {
 		const struct symbol *sym = &object->image->dynsym.symbols[relocs[i].symbol];
 
-		if (relocs[i].type != arch->rel_tpoff ||
-		    (relocs[i].symbol && sym->section == SHN_UNDEF))
+		if (relocs[i].symbol && sym->section == SHN_UNDEF)
 			continue;
-		err = process_read_word(r->process, object->bias + relocs[i].off, &word);
+		err = read_tls_slot(r, &relocs[i], object->bias + relocs[i].off, &word, &known);
 		if (err)
 			return err;
+		if (!known)
+			continue;
 		*tp_offset = (int64_t)(word - sym->value - (uint64_t)relocs[i].addend + off);
 		return NULL;
 	}
@@ -259,10 +286,14 @@ struct err *resolve_tls_module(const struct resolver *r, const struct object *ob
 	for (size_t i = 0; i < nr; i++) {
 		const struct symbol *sym = &object->image->dynsym.symbols[relocs[i].symbol];
 
-		if (relocs[i].type == arch->rel_dtpmod &&
-		    !(relocs[i].symbol && sym->section == SHN_UNDEF))
-			return process_read_word(r->process,
-						 object->bias + relocs[i].off, module);
+		if (relocs[i].type != arch->rel_dtpmod ||
+		    (relocs[i].symbol && sym->section == SHN_UNDEF))
+			continue;
+		err = process_read_word(r->process, object->bias + relocs[i].off, module);
+		/* 0: the dynamic linker has put an offset from the thread pointer into the word
+		 * behind, for calls that look at this one first (docs/porting.md). */
+		if (err || *module)
+			return err;
 	}
 	return err_new(ERR_UNSUPPORTED, "tls-unknown",
 		       "the TLS module number of %s is not known", object->name);

@@ -10,7 +10,6 @@
 #include "mem.h"
 
 enum {
-	PAGE = 4096,
 	MIN_BITS = 8,
 	MAX_BITS = 20,
 	ENTRY = 16,
@@ -18,11 +17,6 @@ enum {
 	KEY_GONE = 2,
 	DISTANCE = 256 << 20,
 };
-
-static uint64_t pages(uint64_t size)
-{
-	return (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
-}
 
 static size_t nr_entries(const struct dispatch *d)
 {
@@ -36,11 +30,13 @@ void dispatch_lay_out(struct dispatch *d, const struct process *process,
 	uint64_t stubs = (arch->dispatch_size + 15) & ~UINT64_C(15);
 
 	*d = (struct dispatch){ .process = process, .bits = bits, .nr_funcs = nr_funcs };
-	d->code = (struct range){ start, pages(stubs + nr_funcs * arch->dispatch_stub_size) };
+	d->code.start = start;
+	d->code.size = maps_whole_pages(stubs + nr_funcs * arch->dispatch_stub_size);
 	d->initial = start + d->code.size;
 	d->pairs = d->initial + ENTRY;
 	d->table = (d->pairs + ENTRY * nr_funcs + 63) & ~UINT64_C(63);
-	d->data = (struct range){ d->initial, pages(d->table + (ENTRY << bits) - d->initial) };
+	d->data.start = d->initial;
+	d->data.size = maps_whole_pages(d->table + (ENTRY << bits) - d->initial);
 	d->range = (struct range){ start, d->code.size + d->data.size };
 }
 
@@ -121,9 +117,16 @@ struct err *dispatch_read(struct dispatch *d)
 	d->entries = mem_alloc(nr_entries(d) * sizeof(*d->entries));
 	d->nr_used = 0;
 	for (size_t i = 0; i < nr_entries(d); i++) {
-		d->entries[i].key = bytes_get(bytes + ENTRY * i, 8, be);
-		d->entries[i].state = bytes_get(bytes + ENTRY * i + 8, 8, be);
-		d->nr_used += d->entries[i].key != 0;
+		const uint8_t *at = bytes + ENTRY * i;
+		uint64_t key = bytes_get(at, 8, be);
+		uint8_t mark = at[9];
+
+		/* It may have been between its decision and its mark, and still be there. */
+		d->entries[i] = (struct dispatch_entry){
+			.key = key, .state = (mark ? mark : at[8]) & 1,
+			.is_loose = mark || at[8] & ARCH_STATE_TENTATIVE,
+			.is_unsure = key && d->process->arch->dispatch_marks };
+		d->nr_used += key != 0;
 	}
 	return NULL;
 }
@@ -151,12 +154,27 @@ enum thread_patch_state dispatch_get(const struct dispatch *d, uint64_t tp)
 	return (enum thread_patch_state)(entry->key ? entry->state : d->initial_state);
 }
 
-/* A number's byte that holds its low bits is the one that the dispatcher reads. */
-static struct err *write_state(const struct dispatch *d, uint64_t addr, uint64_t state)
+bool dispatch_has(const struct dispatch *d, enum thread_patch_state state)
 {
-	uint8_t byte = (uint8_t)state;
+	for (size_t i = 0; i < nr_entries(d); i++)
+		if (d->entries[i].key && d->entries[i].key != KEY_GONE &&
+		    d->entries[i].state == state)
+			return true;
+	return false;
+}
 
-	return process_write(d->process, addr, &byte, 1);
+/* The first byte of its word is the one that the dispatcher reads. */
+static struct err *write_state(const struct dispatch *d, uint64_t addr, uint8_t state)
+{
+	return process_write(d->process, addr, &state, 1);
+}
+
+/* And no mark behind it; who could leave one stands, or is not there. */
+static struct err *write_plain(const struct dispatch *d, uint64_t addr, uint8_t state)
+{
+	const uint8_t bytes[2] = { state, 0 };
+
+	return process_write(d->process, addr, bytes, sizeof(bytes));
 }
 
 /* The first place of a gone thread on the way to at, which would do as well. */
@@ -170,7 +188,7 @@ static size_t find_place(const struct dispatch *d, uint64_t key, size_t at)
 	return at;
 }
 
-static struct err *add_entry(struct dispatch *d, size_t at, uint64_t key, uint64_t state)
+static struct err *add_entry(struct dispatch *d, size_t at, uint64_t key, uint8_t state)
 {
 	uint64_t addr = d->table + ENTRY * at;
 	uint8_t word[8];
@@ -183,30 +201,76 @@ static struct err *add_entry(struct dispatch *d, size_t at, uint64_t key, uint64
 			       "than they can be followed", d->process->pid);
 	/* The state is there before the key: until then the thread has the initial one. */
 	bytes_put(word, 8, key, d->process->arch->big_endian);
-	if ((err = write_state(d, addr + 8, state)) ||
+	if ((err = write_plain(d, addr + 8, state)) ||
 	    (err = process_write(d->process, addr, word, 8)))
 		return err;
 	d->nr_used += !d->entries[at].key;
-	d->entries[at] = (struct dispatch_entry){ key, state };
+	d->entries[at] = (struct dispatch_entry){
+		.key = key, .state = state & 1,
+		.is_loose = (state & ARCH_STATE_TENTATIVE) != 0 };
 	return NULL;
 }
 
 struct err *dispatch_set(struct dispatch *d, uint64_t tp, enum thread_patch_state state)
 {
 	size_t at = find(d, tp + 1);
+	struct dispatch_entry *entry = &d->entries[at];
 	struct err *err;
 
-	if (!d->entries[at].key) {
+	if (!entry->key) {
 		if (state == d->initial_state)
 			return NULL;
-		return add_entry(d, at, tp + 1, state);
+		return add_entry(d, at, tp + 1, (uint8_t)state);
 	}
-	if (d->entries[at].state == state)
+	if (entry->state == state && !entry->is_loose && !entry->is_unsure)
 		return NULL;
-	err = write_state(d, d->table + ENTRY * at + 8, state);
+	err = write_plain(d, d->table + ENTRY * at + 8, (uint8_t)state);
 	if (!err)
-		d->entries[at].state = state;
+		*entry = (struct dispatch_entry){ .key = entry->key, .state = (uint8_t)state };
 	return err;
+}
+
+struct err *dispatch_set_tentative(struct dispatch *d, uint64_t tp)
+{
+	size_t at = find(d, tp + 1);
+	struct dispatch_entry *entry = &d->entries[at];
+	uint64_t addr = d->table + ENTRY * at + 8;
+	uint8_t none = 0;
+	struct err *err;
+
+	if (!entry->key)
+		return add_entry(d, at, tp + 1,
+				 (uint8_t)(d->initial_state | ARCH_STATE_TENTATIVE));
+	err = write_state(d, addr, entry->state | ARCH_STATE_TENTATIVE);
+	/* A mark of an earlier time says what the state does, so it may go at any moment. */
+	if (!err && entry->is_loose)
+		err = process_write(d->process, addr + 1, &none, 1);
+	entry->is_loose = true;
+	return err;
+}
+
+struct err *dispatch_commit(struct dispatch *d, uint64_t tp, enum thread_patch_state state)
+{
+	size_t at = find(d, tp + 1);
+	struct err *err = write_state(d, d->table + ENTRY * at + 8, (uint8_t)state);
+
+	if (!err) {
+		d->entries[at].state = (uint8_t)state;
+		d->entries[at].is_unsure = true;
+	}
+	return err;
+}
+
+void dispatch_confirm(struct dispatch *d, uint64_t tp)
+{
+	struct dispatch_entry *entry = &d->entries[find(d, tp + 1)];
+
+	entry->is_loose = entry->is_unsure = false;
+}
+
+bool dispatch_is_unsure(const struct dispatch *d, uint64_t tp)
+{
+	return d->entries[find(d, tp + 1)].is_unsure;
 }
 
 void dispatch_forget(struct dispatch *d, uint64_t tp)
@@ -223,7 +287,7 @@ void dispatch_forget(struct dispatch *d, uint64_t tp)
 
 struct err *dispatch_set_initial(struct dispatch *d, enum thread_patch_state state)
 {
-	struct err *err = write_state(d, d->initial, state);
+	struct err *err = write_state(d, d->initial, (uint8_t)state);
 
 	if (!err)
 		d->initial_state = state;

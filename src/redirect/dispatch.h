@@ -6,8 +6,9 @@
  * One run of memory for each transition, given back at its end:
  *
  *   code    r-x   the dispatcher, then one stub a function
- *   data    r--   the initial state; a pair of addresses a function: the version below
- *                 the patch's, and the patch's; the table of states
+ *   data    rw-   the initial state; a pair of addresses a function: the version below
+ *                 the patch's, and the patch's; the table of states.  r-- where the
+ *                 dispatcher leaves no marks (arch->dispatch_marks)
  *
  * A thread is known by its thread pointer.  Threads that share one (clone without
  * CLONE_SETTLS, children of vfork) share a state, and are switched together.  A thread
@@ -15,9 +16,17 @@
  * was made while no tool was there to see it, its stack is its own, and either state is
  * right for it.
  *
- * The tool alone writes.  An entry of the table is complete before its key is there, and
- * a state is one byte that changes only while its threads stand still, so the dispatcher
- * needs no barrier: what a thread reads is what was written while it stood.
+ * The tool alone writes, but for marks.  An entry of the table is complete before its key
+ * is there, and a state is one byte that changes only while its threads stand still, so the
+ * dispatcher needs no barrier: what a thread reads is what was written while it stood.
+ *
+ * A thread that is asleep can be switched without being stopped.  Its state is made
+ * tentative first, which leads it where it led before; then its stack is looked at; then
+ * the new state is written, and if it was not scheduled from before the look until behind
+ * that, it has not been anywhere in between.  If it was, it may have entered the version of
+ * before: then the dispatcher has left a mark, only this thread itself writes or reads it,
+ * and it goes on with what it has decided, so that it never runs a mix.  Only the tool
+ * does not know what it is in: it is unsure until it stood and was clear once.
  */
 #ifndef STITCH_REDIRECT_DISPATCH_H
 #define STITCH_REDIRECT_DISPATCH_H
@@ -30,7 +39,9 @@ enum thread_patch_state { STATE_UNPATCHED, STATE_PATCHED };
 
 struct dispatch_entry {
 	uint64_t key; /* thread pointer + 1; 0: free */
-	uint64_t state;
+	uint8_t state;
+	bool is_loose; /* it is tentative, or may have left a mark */
+	bool is_unsure; /* what it is in is not known */
 };
 
 struct dispatch {
@@ -63,9 +74,26 @@ void dispatch_done(struct dispatch *d);
 
 uint64_t dispatch_stub(const struct dispatch *d, size_t func);
 enum thread_patch_state dispatch_get(const struct dispatch *d, uint64_t tp);
+/* Some thread in the table has this state. */
+bool dispatch_has(const struct dispatch *d, enum thread_patch_state state);
 /* The threads with that pointer stand still. Error: table-full. */
 struct err *dispatch_set(struct dispatch *d, uint64_t tp, enum thread_patch_state state)
 	__attribute__((warn_unused_result));
+/*
+ * For the one thread with that pointer, which may run: its state counts for now, and it
+ * leaves a mark if it decides by it.  One of before goes; who wants to commit does this
+ * while the thread sleeps, or it may have left another.  Only with arch->dispatch_marks.
+ */
+struct err *dispatch_set_tentative(struct dispatch *d, uint64_t tp)
+	__attribute__((warn_unused_result));
+/*
+ * From tentative to a state, while the thread may run: it is unsure until
+ * dispatch_confirm(), for who knows that it has not, or dispatch_set().
+ */
+struct err *dispatch_commit(struct dispatch *d, uint64_t tp, enum thread_patch_state state)
+	__attribute__((warn_unused_result));
+void dispatch_confirm(struct dispatch *d, uint64_t tp);
+bool dispatch_is_unsure(const struct dispatch *d, uint64_t tp);
 /* No thread has that pointer any more: its place may be used again. */
 void dispatch_forget(struct dispatch *d, uint64_t tp);
 /* All threads in the table have that state. */

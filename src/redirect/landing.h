@@ -11,7 +11,7 @@
 #include "process.h"
 #include "record.h"
 
-enum { LANDING_SIZE = 24 }; /* a far jump, a gap, 8 bytes */
+enum { LANDING_SIZE = ARCH_STUB_MAX + 8 }; /* a far jump, a gap, 8 bytes */
 
 struct landing {
 	uint64_t gate, slot;

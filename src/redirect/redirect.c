@@ -53,7 +53,8 @@ static void describe(const struct entry *entry, const struct slp *slp,
 					entry->arch->jump_size), entry->arch->jump_size);
 	entry_settled_window(entry, &first, &last);
 	out->loops = entry->is_loop;
-	out->direct = out->new_addr >= first && out->new_addr <= last;
+	out->direct = !entry->arch->keeps_gates && out->new_addr >= first &&
+		      out->new_addr <= last;
 }
 
 /*
@@ -163,6 +164,15 @@ static struct err *store_jump(const struct process *process, const struct record
 	if (!process->arch->put_jump(jump, func->site, target))
 		return REFUSE("out-of-reach", "%s is too far away", func->name);
 	return entry_store(process, func->site, jump);
+}
+
+bool redirect_needs_hold(const struct process *process, const struct record_func *func)
+{
+	const struct arch *arch = process->arch;
+	uint8_t jump[ARCH_JUMP_MAX];
+
+	return arch->is_exchangeable && arch->put_jump(jump, func->site, func->gate) &&
+	       !arch->is_exchangeable(jump);
 }
 
 struct err *redirect_to_gate_held(const struct process *process,

@@ -53,6 +53,8 @@ struct err *redirect_look(const struct process *process, const struct record_fun
 /* Each one store; the callers say why the state before and after is right. */
 struct err *redirect_to_gate(const struct process *process, const struct record_func *func)
 	__attribute__((warn_unused_result));
+/* Not even a jump may be changed into another while threads run through it. */
+bool redirect_needs_hold(const struct process *process, const struct record_func *func);
 /* The same two where that takes more than one store: all threads stand, none in the bytes. */
 struct err *redirect_to_gate_held(const struct process *process,
 				  const struct record_func *func)

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bytes.h"
+#include "glance.h"
 #include "mem.h"
 
 enum {
@@ -107,6 +109,7 @@ static struct err *try_thread(struct borrowed *b, pid_t tid)
 	}
 	b->thread = thread;
 	b->saved = thread->regs;
+	glance_learn(b->process, tid, thread->tp);
 	return NULL;
 }
 
@@ -188,15 +191,35 @@ struct err *borrow_begin(struct process *process, size_t room, struct borrowed *
 		       b->process->pid);
 }
 
-struct err *borrow_fp(const struct borrowed *b, unsigned regset, uint8_t *fp, size_t max,
-		      size_t *size)
+size_t borrow_fp_max(const struct borrowed *b)
 {
-	struct iovec iov = { fp, max };
+	const struct arch_regset *sets = b->process->arch->fp_sets;
+	size_t size = 0;
 
-	if (syscall(SYS_ptrace, PTRACE_GETREGSET, b->thread->tid, regset, &iov))
-		return err_sys(errno, "thread %d: reading its vector registers",
-			       (int)b->thread->tid);
-	*size = iov.iov_len;
+	for (unsigned i = 0; i < ARCH_SETS; i++)
+		size += sets[i].size;
+	return size;
+}
+
+struct err *borrow_fp(const struct borrowed *b, uint8_t *fp, size_t *size)
+{
+	const struct arch_regset *sets = b->process->arch->fp_sets;
+
+	*size = 0;
+	for (unsigned i = 0; i < ARCH_SETS && sets[i].size; i++) {
+		struct iovec iov = { fp + *size, sets[i].size };
+		bool more = i + 1 < ARCH_SETS && sets[i + 1].size;
+
+		memset(fp + *size, 0, sets[i].size);
+		/* The first is there always; the machine may not have the others. */
+		if (syscall(SYS_ptrace, PTRACE_GETREGSET, b->thread->tid, sets[i].type, &iov)) {
+			if (!i || (errno != ENODEV && errno != EINVAL))
+				return err_sys(errno, "thread %d: reading its vector registers",
+					       (int)b->thread->tid);
+			iov.iov_len = sets[i].size;
+		}
+		*size += more ? sets[i].size : iov.iov_len;
+	}
 	return NULL;
 }
 

@@ -30,9 +30,10 @@ struct borrowed {
  */
 struct err *borrow_begin(struct process *process, size_t room, struct borrowed *b)
 	__attribute__((warn_unused_result));
-/* One of its register sets, and the signals that it blocks. */
-struct err *borrow_fp(const struct borrowed *b, unsigned regset, uint8_t *fp, size_t max,
-		      size_t *size) __attribute__((warn_unused_result));
+/* The bytes that its fp_sets take at most; they; the signals that it blocks. */
+size_t borrow_fp_max(const struct borrowed *b);
+struct err *borrow_fp(const struct borrowed *b, uint8_t *fp, size_t *size)
+	__attribute__((warn_unused_result));
 struct err *borrow_mask(const struct borrowed *b, uint64_t *mask)
 	__attribute__((warn_unused_result));
 /* Gives it back as it stands. Harmless after an error and twice. */

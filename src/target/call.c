@@ -59,7 +59,7 @@ static struct err *read_marks(const struct process *process, const struct call *
 static bool is_at_call(const struct arch *arch, const struct call *call,
 		       const struct regs *regs)
 {
-	return regs_pc(arch, regs) - call->code < arch->call.code_size ||
+	return regs_pc(arch, regs) - call->code < arch->call_code_size ||
 	       regs_sp(arch, regs) - call->stack < call->stack_size;
 }
 
@@ -243,7 +243,7 @@ static struct err *try_call(struct process *process, const struct call *call,
 	struct arch_call_request req = { .code = call->code, .stack = frames_at(call),
 					 .function = call->function,
 					 .argument = call->argument };
-	AUTO_FREE uint8_t *fp = mem_alloc(process->arch->call.fp_max);
+	AUTO_FREE uint8_t *fp = NULL;
 	struct borrowed b;
 	struct err *err;
 
@@ -253,9 +253,8 @@ static struct err *try_call(struct process *process, const struct call *call,
 	if (!err && holds_lock(&b, call))
 		err = err_new(ERR_NOT_NOW, "no-thread", "thread %d holds the lock of shadow "
 			      "variables", (int)b.thread->tid);
-	if (!err && !(err = check_shadow(&b)) && 
-	    !(err = borrow_fp(&b, process->arch->call.fp_regset, fp,
-			      process->arch->call.fp_max, &req.fp_size))) {
+	if (!err && !(err = check_shadow(&b)) &&
+	    !(err = borrow_fp(&b, fp = mem_alloc(borrow_fp_max(&b)), &req.fp_size))) {
 		req.regs = &b.saved;
 		req.fp = fp;
 		err = send_there(&b, call, &req);
@@ -272,7 +271,7 @@ struct err *call_function(struct process *process, const struct call *call,
 	struct err *err = NULL;
 
 	*faulted = false;
-	if (!process->arch->call.code_size)
+	if (!process->arch->call_code_size)
 		return err_new(ERR_UNSUPPORTED, "not-ported", "callbacks cannot be called on "
 			       "%s yet", process->arch->name);
 	for (int try = 0; try < TRIES; try++) {

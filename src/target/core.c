@@ -156,9 +156,22 @@ static struct err *take_files(struct core *core, const struct elf_note *note, st
 	return names.bad ? BAD("the names of files are cut short") : NULL;
 }
 
+/* A register set that goes with the thread before it. */
+static void take_more(const struct arch *arch, struct core_thread *thread,
+		      const struct elf_note *note)
+{
+	uint8_t *at = thread->regs.bytes + arch->regs_size;
+
+	for (unsigned i = 0; i < ARCH_SETS; at += arch->more_regs[i++].size) {
+		size_t size = arch->more_regs[i].size;
+
+		if (size && note->type == arch->more_regs[i].type)
+			memcpy(at, note->desc, note->size < size ? note->size : size);
+	}
+}
+
 static struct err *take_note(struct core *core, const struct elf_note *note, struct maps *maps)
 {
-	const struct arch *arch = core->image->arch;
 	struct core_thread *last = core->nr_threads ?
 		&core->threads[core->nr_threads - 1] : NULL;
 
@@ -176,10 +189,8 @@ static struct err *take_note(struct core *core, const struct elf_note *note, str
 			memcpy(core->comm, note->desc + PSINFO_FNAME, FNAME_SIZE);
 		return NULL;
 	}
-	/* A register set that goes with the thread before it. */
-	if (last && arch->more_regs.size && note->type == arch->more_regs.type &&
-	    note->size >= arch->more_regs.size)
-		memcpy(last->regs.bytes + arch->regs_size, note->desc, arch->more_regs.size);
+	if (last)
+		take_more(core->image->arch, last, note);
 	return NULL;
 }
 

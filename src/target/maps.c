@@ -138,6 +138,13 @@ static bool grows_down(const struct map *map)
 	return !strcmp(map->path, "[stack]");
 }
 
+uint64_t maps_whole_pages(uint64_t size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) & ~(page - 1);
+}
+
 uint64_t maps_find_room(const struct maps *maps, uint64_t near_start, uint64_t near_end,
 			uint64_t size, uint64_t reach)
 {

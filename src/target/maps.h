@@ -34,6 +34,8 @@ void maps_done(struct maps *maps);
 #define AUTO_MAPS __attribute__((cleanup(maps_done)))
 
 const struct map *maps_find(const struct maps *maps, uint64_t addr);
+/* In whole pages of this machine: 4 KiB, or what its kernel has (64 on some). */
+uint64_t maps_whole_pages(uint64_t size);
 /*
  * A free range of size bytes (whole pages) from which every byte of
  * [near_start, near_end) is within reach and the other way round.  Looks below

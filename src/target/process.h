@@ -31,6 +31,13 @@ struct process_source {
 	struct err *(*maps)(void *arg, struct maps *maps);
 };
 
+/* Where the C library's block of a thread has what; id_below 0: not known (glance.h). */
+struct tls_block {
+	unsigned id_below;  /* bytes before the head of the list of robust mutexes */
+	uint64_t tp_above;  /* the thread pointer, counted from that head */
+	bool is_nested;     /* the IDs in memory are those of a namespace */
+};
+
 struct process {
 	const struct process_source *source; /* NULL: it is live */
 	pid_t pid;
@@ -43,6 +50,7 @@ struct process {
 	struct maps maps;
 	struct object **objects; /* in order of address */
 	size_t nr_objects;
+	struct tls_block tls_block;
 	unsigned generation;  /* goes up when an object is let go: what was known of its code */
 	/* Ours, and stands in its own user mode: what needs a thread borrows this one. */
 	struct thread *standing;

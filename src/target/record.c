@@ -497,25 +497,31 @@ static uint64_t choose_place(const struct process *process)
 	return (at + RECORD_SIZE - 1) & ~(uint64_t)(RECORD_SIZE - 1);
 }
 
+static struct err *map_record(struct process *process, struct record *record)
+{
+	struct remote_mapping map = { { choose_place(process), RECORD_SIZE }, PROT_READ,
+				      MAP_NORESERVE };
+	struct err *err;
+
+	if ((err = event_step("record-map")) || (err = remote_map(process, &map, 1)))
+		return err;
+	record->addr = map.range.start;
+	event("mapped record size=%d", RECORD_SIZE);
+	return write_empty(process, record);
+}
+
 struct err *record_create(struct process *process, struct record *record)
 {
-	uint64_t at = choose_place(process);
-	struct remote_plan map = {
-		.nr = process->arch->nr_mmap, .what = "mapping the record",
-		.args = { at, RECORD_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS |
-			  MAP_FIXED_NOREPLACE | MAP_NORESERVE, (uint64_t)-1, 0 } };
-	struct err *err;
+	struct err *err = NULL;
+	int tries = 0;
 
 	if (record->addr)
 		return NULL;
-	if ((err = event_step("record-map")) || (err = remote_run(process, &map, 1)))
-		return err;
-	if ((uint64_t)map.result != at)
-		return err_new(ERR_FAILED, "no-room", "process %d: the kernel mapped the "
-			       "record elsewhere", process->pid);
-	record->addr = at;
-	event("mapped record size=%d", RECORD_SIZE);
-	return write_empty(process, record);
+	/* A thread that an earlier tool died over may only now map that one's record. */
+	do
+		err = map_record(process, record);
+	while (remote_look_elsewhere(process, &err, &tries));
+	return err;
 }
 
 struct err *record_prepare(const struct process *process, const struct record *record)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@ enum {
 	CODE_MAX = 64,
 	FRAME_MAX = 2048,
 	TRIES = 200,
+	PLACES = 5,        /* that the process may take before our eyes */
 };
 
 static long ptrace_do(long request, pid_t tid, uint64_t data)
@@ -156,9 +158,9 @@ static struct err *send_there(struct remote *remote, long nr, const uint64_t arg
 	uint64_t pc_back;
 	struct err *err;
 
-	if (arch->remote.fp_regset &&
-	    ((err = borrow_fp(&remote->b, arch->remote.fp_regset, fp, sizeof(fp),
-			      &req.fp_size)) || (err = borrow_mask(&remote->b, &req.mask))))
+	if (arch->remote.needs_fp &&
+	    ((err = borrow_fp(&remote->b, fp, &req.fp_size)) ||
+	     (err = borrow_mask(&remote->b, &req.mask))))
 		return err;
 	if (!arch->remote_frame(&req, frame, &call, &pc_back))
 		return err_new(ERR_NOT_NOW, "no-thread", "thread %d cannot be borrowed as it "
@@ -167,6 +169,12 @@ static struct err *send_there(struct remote *remote, long nr, const uint64_t arg
 	regs_set(arch, &call, arch->sysnr_off, (uint64_t)nr);
 	for (int i = 0; i < 6; i++)
 		regs_set(arch, &call, arch->sysarg_off[i], args[i]);
+	if (arch->remote.mmap_block && nr == arch->nr_mmap) {
+		for (int i = 0; i < 6; i++)
+			bytes_put(frame + arch->remote.mmap_block + 8 * i, 8, args[i],
+				  arch->big_endian);
+		regs_set(arch, &call, arch->sysarg_off[0], req.frame + arch->remote.mmap_block);
+	}
 	if ((arch->remote.pc_slot &&
 	     (err = process_write(process, remote->code + arch->remote.pc_slot, slot, 8))) ||
 	    (err = process_write(process, req.frame, frame, arch->remote.frame_size)) ||
@@ -200,7 +208,7 @@ struct err *remote_call(struct remote *remote, long nr, const uint64_t args[6],
 	    (err = run_to_call_stop(remote)) ||          /* at its exit */
 	    (err = thread_get_regs(arch, remote->b.thread->tid, &regs)))
 		return err;
-	*result = (int64_t)regs_get(arch, &regs, arch->sysret_off);
+	*result = regs_call_result(arch, &regs);
 	return event_step("remote-returned");
 }
 
@@ -249,6 +257,18 @@ void remote_end(struct remote *remote)
 	threads_done(&remote->b.threads);
 }
 
+static struct err *check_result(const struct process *process, const struct remote_plan *plan)
+{
+	int errnum = plan->result < 0 && plan->result > -4096 ? (int)-plan->result : 0;
+
+	if (!errnum || plan->may_fail)
+		return NULL;
+	if (errnum == EEXIST && plan->nr == process->arch->nr_mmap)
+		return err_new(ERR_NOT_NOW, "room-taken", "process %d mapped memory of its own "
+			       "where the patch was to go", process->pid);
+	return err_sys(errnum, "process %d: %s", process->pid, plan->what);
+}
+
 static struct err *run_from(struct process *process, struct remote_plan *plan, size_t nr)
 {
 	struct remote remote;
@@ -259,13 +279,17 @@ static struct err *run_from(struct process *process, struct remote_plan *plan, s
 			continue;
 		err = remote_call(&remote, plan[i].nr, plan[i].args, &plan[i].result);
 		plan[i].done = !err;
-		if (!err && plan[i].result < 0 && plan[i].result > -4096 &&
-		    !plan[i].may_fail)
-			err = err_sys((int)-plan[i].result, "process %d: %s",
-				      process->pid, plan[i].what);
+		if (!err)
+			err = check_result(process, &plan[i]);
 	}
 	remote_end(&remote);
 	return err;
+}
+
+static bool may_pass(const struct err *err)
+{
+	return err->kind == ERR_NOT_NOW && strcmp(err->reason, "traced") &&
+	       strcmp(err->reason, "room-taken");
 }
 
 struct err *remote_run(struct process *process, struct remote_plan *plan, size_t nr)
@@ -274,7 +298,7 @@ struct err *remote_run(struct process *process, struct remote_plan *plan, size_t
 
 	for (int try = 0; try < TRIES; try++) {
 		err = run_from(process, plan, nr);
-		if (!err || err->kind != ERR_NOT_NOW || !strcmp(err->reason, "traced"))
+		if (!err || !may_pass(err))
 			return err;
 		err_freep(&err);
 		usleep((useconds_t)(1000 + 500 * try));
@@ -282,4 +306,33 @@ struct err *remote_run(struct process *process, struct remote_plan *plan, size_t
 	return err_new(ERR_NOT_NOW, "no-thread",
 		       "process %d: no thread could be borrowed in %d tries",
 		       process->pid, TRIES);
+}
+
+struct err *remote_map(struct process *process, const struct remote_mapping *list, size_t nr)
+{
+	AUTO_FREE struct remote_plan *plan = mem_alloc(nr * sizeof(*plan));
+	struct err *err;
+
+	for (size_t i = 0; i < nr; i++)
+		plan[i] = (struct remote_plan){
+			.nr = process->arch->nr_mmap, .what = "mapping memory",
+			.args = { list[i].range.start, list[i].range.size,
+				  (uint64_t)list[i].prot, MAP_PRIVATE | MAP_ANONYMOUS |
+				  MAP_FIXED_NOREPLACE | list[i].flags, (uint64_t)-1, 0 } };
+	if ((err = remote_run(process, plan, nr)))
+		return err;
+	for (size_t i = 0; i < nr; i++)
+		if ((uint64_t)plan[i].result != list[i].range.start)
+			return err_new(ERR_FAILED, "no-room", "process %d: the kernel "
+				       "mapped memory elsewhere", process->pid);
+	return NULL;
+}
+
+bool remote_look_elsewhere(struct process *process, struct err **err, int *tries)
+{
+	if (!*err || strcmp((*err)->reason, "room-taken") || ++*tries > PLACES)
+		return false;
+	err_freep(err);
+	*err = process_refresh(process);
+	return !*err;
 }

@@ -13,6 +13,7 @@
 #define STITCH_TARGET_REMOTE_H
 
 #include "borrow.h"
+#include "record.h"
 
 struct remote {
 	struct borrowed b;
@@ -53,5 +54,24 @@ struct remote_plan {
 
 struct err *remote_run(struct process *process, struct remote_plan *plan, size_t nr)
 	__attribute__((warn_unused_result));
+
+/*
+ * Private memory at exactly these places.  ERR_NOT_NOW room-taken: the process has mapped
+ * something of its own at one of them since its mappings were read; those before it in
+ * the array are mapped.
+ */
+struct remote_mapping {
+	struct range range;
+	int prot;
+	int flags;      /* of mmap(2), beside those that are said already */
+};
+
+struct err *remote_map(struct process *process, const struct remote_mapping *list, size_t nr)
+	__attribute__((warn_unused_result));
+/*
+ * True if *err was room-taken: it is freed, the mappings have been read anew, and what was
+ * to be mapped may be tried elsewhere.  Not for ever: *tries, from 0, counts.
+ */
+bool remote_look_elsewhere(struct process *process, struct err **err, int *tries);
 
 #endif

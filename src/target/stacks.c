@@ -169,7 +169,8 @@ static bool is_end(void *arg, const struct unwind_frame *last)
 	const struct process *process = stacks->process;
 	uint64_t start = process->start_stack;
 
-	if (process->entry >= last->start && process->entry < last->end)
+	/* _start is not called, and may be gone by a jump: what is left is its stack. */
+	if (!last->pc || (process->entry >= last->start && process->entry < last->end))
 		return is_start(process, last);
 	/* The first thread's stack ends nowhere else. */
 	if (start && maps_find(&process->maps, start) == maps_find(&process->maps, last->sp))

@@ -67,6 +67,24 @@ static long ptrace_do(long request, pid_t tid, void *addr, void *data)
 	return syscall(SYS_ptrace, request, tid, addr, data);
 }
 
+/* The sets behind NT_PRSTATUS: got, or those that can be given back set. */
+static struct err *more_regs(const struct arch *arch, pid_t tid, struct regs *regs, bool set)
+{
+	long request = set ? PTRACE_SETREGSET : PTRACE_GETREGSET;
+	uint8_t *at = regs->bytes + arch->regs_size;
+
+	for (unsigned i = 0; i < ARCH_SETS && arch->more_regs[i].size; i++) {
+		const struct arch_regset *more = &arch->more_regs[i];
+		struct iovec iov = { at, more->size };
+
+		at += more->size;
+		if ((!set || more->is_set) &&
+		    ptrace_do(request, tid, (void *)(uintptr_t)more->type, &iov))
+			return err_sys(errno, "thread %d: registers", (int)tid);
+	}
+	return NULL;
+}
+
 struct err *thread_get_regs(const struct arch *arch, pid_t tid, struct regs *regs)
 {
 	struct iovec iov = { regs->bytes, arch->regs_size };
@@ -78,12 +96,8 @@ struct err *thread_get_regs(const struct arch *arch, pid_t tid, struct regs *reg
 			       "thread %d runs in another mode than %s", (int)tid,
 			       arch->name);
 	regs->shadow = 0;
-	if (!arch->more_regs.size)
-		return NULL;
-	iov = (struct iovec){ regs->bytes + arch->regs_size, arch->more_regs.size };
-	if (ptrace_do(PTRACE_GETREGSET, tid, (void *)(uintptr_t)arch->more_regs.type, &iov))
-		return err_sys(errno, "thread %d: registers", (int)tid);
-	return NULL;
+	regs->is_partial = false;
+	return more_regs(arch, tid, regs, false);
 }
 
 /* The kernel has no such set for a thread without a shadow stack. */
@@ -108,7 +122,7 @@ struct err *thread_set_regs(const struct arch *arch, pid_t tid, const struct reg
 
 	if (ptrace_do(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &iov))
 		return err_sys(errno, "thread %d: setting registers", (int)tid);
-	return NULL;
+	return more_regs(arch, tid, &copy, true);
 }
 
 void thread_name(pid_t pid, pid_t tid, char name[17])
@@ -699,29 +713,53 @@ void thread_release(struct threads *threads, struct thread *thread)
 	thread->state = THREAD_RELEASED;
 }
 
-void threads_done(struct threads *threads)
+/* How many stood. */
+static size_t release_stopped(struct threads *threads)
 {
 	size_t stopped = 0;
 
 	for (size_t i = 0; i < threads->nr; i++)
-		stopped += threads->thread[i]->state == THREAD_STOPPED;
-	/* First those that stand still: they wait for us. */
-	for (size_t i = 0; i < threads->nr; i++)
-		if (threads->thread[i]->state == THREAD_STOPPED)
+		if (threads->thread[i]->state == THREAD_STOPPED) {
 			thread_release(threads, threads->thread[i]);
+			stopped++;
+		}
+	return stopped;
+}
+
+static void forget_all(struct threads *threads)
+{
+	for (size_t i = 0; i < threads->nr; i++)
+		free(threads->thread[i]);
+	free(threads->thread);
+	*threads = (struct threads){ 0 };
+}
+
+void threads_leave(struct threads *threads)
+{
+	release_stopped(threads);
+	/* Who was asked to stop may have left a system call for it, and gets that mended. */
+	for (size_t i = 0; i < threads->nr; i++)
+		if (threads->thread[i]->asked && threads->thread[i]->state == THREAD_SEIZED)
+			thread_release(threads, threads->thread[i]);
+	event("resumed threads=%zu", threads->nr);
+	forget_all(threads);
+}
+
+void threads_done(struct threads *threads)
+{
+	/* First those that stand still: they wait for us. */
+	size_t stopped = release_stopped(threads);
+
 	for (size_t i = 0; i < threads->nr; i++)
 		thread_ask(threads->thread[i]);
 	/* Their last reports may tell of more, which come to stand behind them. */
 	for (size_t i = 0; i < threads->nr; i++)
 		thread_release(threads, threads->thread[i]);
-	for (size_t i = 0; i < threads->nr; i++) {
+	for (size_t i = 0; i < threads->nr; i++)
 		if (threads->thread[i]->state == THREAD_SEIZED)
 			event("not let go tid=%d state=%c", (int)threads->thread[i]->tid,
 			      thread_proc_state(threads->thread[i]->tid));
-		free(threads->thread[i]);
-	}
 	if (stopped)
 		event("resumed threads=%zu", stopped);
-	free(threads->thread);
-	*threads = (struct threads){ 0 };
+	forget_all(threads);
 }

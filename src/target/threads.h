@@ -105,6 +105,11 @@ struct err *thread_stop(struct threads *threads, struct thread *thread,
 			unsigned timeout_ms) __attribute__((warn_unused_result));
 /* Lets one thread go, with the signal that it was stopped before, if any. */
 void thread_release(struct threads *threads, struct thread *thread);
+/*
+ * For who ends after this (target/tracer.h): lets those go that stand, with their signals,
+ * and leaves the others to the kernel.  Frees the list.
+ */
+void threads_leave(struct threads *threads);
 /* Lets all go and frees the list; also after an error of the others. */
 void threads_done(struct threads *threads);
 #define AUTO_THREADS __attribute__((cleanup(threads_done)))

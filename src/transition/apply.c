@@ -15,6 +15,8 @@
 #include "job.h"
 #include "mem.h"
 #include "orphans.h"
+#include "probe.h"
+#include "remote.h"
 #include "redirect.h"
 #include "runtime.h"
 
@@ -212,7 +214,8 @@ static struct err *check_machine(const struct arch *arch)
 {
 	if (!arch->dispatch_size)
 		return arch_need_patch(arch);
-	if ((getauxval(AT_HWCAP2) & arch->dispatch_hwcap2) != arch->dispatch_hwcap2)
+	if ((getauxval(AT_HWCAP2) & arch->dispatch_hwcap2) != arch->dispatch_hwcap2 &&
+	    !probe_runs(arch->dispatch_probe, arch->dispatch_probe_size))
 		return REFUSE("machine-too-old", "this kernel or processor does not let "
 			      "programs read their thread pointer (Linux 5.9, FSGSBASE)");
 	return NULL;
@@ -346,8 +349,8 @@ static struct err *undo(struct job *job, struct err *why)
 	return go_back(job, why, steps_disable, "taking a failed patch back");
 }
 
-static struct err *load_patch(struct job *job, const struct slp *slp,
-			      const struct object *const *objects, struct linked *linked)
+static struct err *load_at(struct job *job, const struct slp *slp,
+			   const struct object *const *objects, struct linked *linked)
 {
 	AUTO_LANDINGS struct landings landings = { 0 };
 	struct err *err;
@@ -365,6 +368,21 @@ static struct err *load_patch(struct job *job, const struct slp *slp,
 	    (err = runtime_join(job)))
 		return undo(job, err);
 	return NULL;
+}
+
+/* A busy process may map something of its own where the patch was about to go. */
+static struct err *load_patch(struct job *job, const struct slp *slp,
+			      const struct object *const *objects, struct linked *linked)
+{
+	struct err *err;
+	int tries = 0;
+
+	do {
+		steps_let_go(job);
+		dispatch_done(&job->dispatch);
+		err = load_at(job, slp, objects, linked);
+	} while (remote_look_elsewhere(job->process, &err, &tries));
+	return err;
 }
 
 static struct err *enable_patch(struct job *job)

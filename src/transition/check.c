@@ -46,13 +46,14 @@ static const struct record_func *func_of_pair(const struct check *check, uint64_
 	       &check->passing->funcs[n] : NULL;
 }
 
-/* In the dispatcher or a stub of it, with the state not read: whose entry it came from. */
+/* In the dispatcher or a stub of it: whose entry it came from. */
 static const struct record_func *undo_dispatch(const struct check *check, struct regs *regs,
-					       uint64_t pc)
+					       uint64_t pc, bool *rewinds)
 {
 	const struct process *process = check->stacks->process;
 	const struct arch *arch = process->arch;
-	uint64_t first = dispatch_stub(check->dispatch, 0), pair;
+	uint64_t first = dispatch_stub(check->dispatch, 0);
+	struct arch_undone undone = { 0 };
 	size_t n = (size_t)(pc - first) / arch->dispatch_stub_size;
 	bool is_stub = pc >= first && n < check->passing->nr_funcs;
 	uint64_t at = is_stub ? dispatch_stub(check->dispatch, n) :
@@ -61,9 +62,10 @@ static const struct record_func *undo_dispatch(const struct check *check, struct
 
 	if (!is_stub && !is_in(pc, at, arch->dispatch_size))
 		return NULL;
-	if (!arch->dispatch_undo(regs, is_stub, pc - at, &pair, read_word, arg))
+	if (!arch->dispatch_undo(regs, is_stub, pc - at, &undone, read_word, arg))
 		return NULL;
-	return is_stub ? &check->passing->funcs[n] : func_of_pair(check, pair);
+	*rewinds = undone.has_looked;
+	return is_stub ? &check->passing->funcs[n] : func_of_pair(check, undone.pair);
 }
 
 /*
@@ -72,7 +74,8 @@ static const struct record_func *undo_dispatch(const struct check *check, struct
  * taken a decision and not gone there yet, or no stub is meant; the trace will refuse it
  * where it is one.
  */
-static bool translate(const struct check *check, struct regs *regs, uint64_t *entry)
+static bool translate(const struct check *check, struct regs *regs, uint64_t *entry,
+		      bool *rewinds)
 {
 	const struct arch *arch = check->stacks->process->arch;
 	uint64_t pc = regs_pc(arch, regs);
@@ -86,7 +89,7 @@ static bool translate(const struct check *check, struct regs *regs, uint64_t *en
 			at = func;
 	}
 	if (!at && check->dispatch)
-		at = undo_dispatch(check, regs, pc);
+		at = undo_dispatch(check, regs, pc, rewinds);
 	*entry = at && !at->loops ? at->site : 0;
 	if (at)
 		regs_set(arch, regs, arch->pc_off, at->site);
@@ -157,8 +160,9 @@ struct verdict check_thread(struct check *check, const struct thread *thread)
 	struct verdict *v = &look.verdict;
 	struct regs regs = thread->regs;
 
-	if (!check->passing || !translate(check, &regs, &look.entry))
+	if (!check->passing || !translate(check, &regs, &look.entry, &v->rewinds))
 		regs = thread->regs;
+	v->regs = regs;
 	v->reason = stacks_walk(check->stacks, &regs, look_at_frame, &look);
 	v->is_clear = v->reason == UNWIND_OK && !v->what;
 	if (!v->what) {

@@ -36,6 +36,9 @@ struct verdict {
 	unsigned frame;            /* where that was, or where the trace ended; 0 innermost */
 	uint64_t pc;               /* there */
 	uint64_t caller;           /* where that function will return to; 0: not known */
+	/* It is so only if the thread gets these registers: in front of a function again. */
+	bool rewinds;
+	struct regs regs;
 };
 
 void check_forbid(struct check *check, struct range range, const char *name);

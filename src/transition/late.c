@@ -210,10 +210,14 @@ static bool stand_before_call(struct late *late, struct thread *thread)
 	if (!err && !step(late, thread, &status))
 		return false;
 	thread->regs = entered;
-	regs_set(arch, &thread->regs, arch->sysnr_off, (uint64_t)arch->nr_munmap);
+	if (arch->sysno_is_apart)
+		regs_set(arch, &thread->regs, arch->sysnr_off, (uint64_t)arch->nr_munmap);
+	if (arch->sysarg0_entered_off)
+		regs_set(arch, &thread->regs, arch->sysarg_off[0],
+			 regs_get(arch, &entered, arch->sysarg0_entered_off));
 	regs_set(arch, &thread->regs, arch->pc_off,
 		 regs_pc(arch, &entered) - arch->syscall_size);
-	if (!arch->sysno_regset)
+	if (arch->sysno_is_apart)
 		regs_set(arch, &thread->regs, arch->sysno_off, UINT64_MAX);
 	if (!err)
 		err = thread_set_regs(arch, thread->tid, &thread->regs);

@@ -13,8 +13,20 @@
 #include "mem.h"
 #include "member.h"
 #include "orders.h"
+#include "peek.h"
 #include "suspended.h"
 #include "turn.h"
+
+/* What the tracer is asked for; each has what it needs. */
+struct errand {
+	struct err *(*what)(struct machine *m, const struct errand *errand);
+	struct machine *machine;
+	enum thread_patch_state target;
+	unsigned timeout_ms;
+	struct err *(*change)(void *arg);
+	void *change_arg;
+	const struct record *record;
+};
 
 enum {
 	HOLD_MS = 1000,
@@ -138,25 +150,24 @@ static struct err *act_switch(struct machine *m, struct thread *thread)
 	return members_switch(m, thread->tp, true);
 }
 
-static const struct visit switching = { needs_switch, act_switch };
+static const struct visit switching = { needs_switch, peek_switch, act_switch };
 
-struct err *machine_switch(struct machine *m, enum thread_patch_state target,
-			   unsigned timeout_ms)
+static struct err *do_switch(struct machine *m, const struct errand *errand)
 {
 	struct err *err;
 
-	m->target = target;
+	m->target = errand->target;
 	m->is_switching = true;
-	err = run_passes(m, &switching, timeout_ms);
+	err = run_passes(m, &switching, errand->timeout_ms);
 	m->is_switching = false;
 	return err;
 }
 
-struct err *machine_force(struct machine *m, enum thread_patch_state target)
+static struct err *do_force(struct machine *m, const struct errand *errand)
 {
 	struct err *err = NULL;
 
-	m->target = target;
+	m->target = errand->target;
 	event("forcing threads=%zu", m->threads.nr);
 	for (size_t i = 0; i < m->threads.nr && !err; i++)
 		if (!member_is_gone(m->threads.thread[i]) &&
@@ -182,12 +193,13 @@ static struct err *act_look(struct machine *m, struct thread *thread)
 	return NULL;
 }
 
-static const struct visit seeing = { needs_look, act_look };
+static const struct visit seeing = { needs_look, peek_outside, act_look };
 
-struct err *machine_see_outside(struct machine *m, unsigned timeout_ms)
+static struct err *do_see_outside(struct machine *m, const struct errand *errand)
 {
 	m->wave++;
-	return run_passes(m, &seeing, timeout_ms < SEE_MS ? SEE_MS : timeout_ms);
+	return run_passes(m, &seeing,
+			  errand->timeout_ms < SEE_MS ? SEE_MS : errand->timeout_ms);
 }
 
 static const char *is_forbidden(void *arg, uint64_t addr)
@@ -257,20 +269,33 @@ static struct err *hold_once(struct machine *m, struct err *(*change)(void *arg)
 	return err ? err : turn_take_events(m);
 }
 
-struct err *machine_hold(struct machine *m, unsigned timeout_ms,
-			 struct err *(*change)(void *arg), void *arg)
+/* What has to be learnt of the code on the stacks is learnt before all stand for it. */
+static struct err *look_ahead(struct machine *m)
+{
+	size_t left;
+
+	if (!m->check.nr_forbidden && !m->is_switching)
+		return NULL;
+	m->wave++;
+	m->visit = &seeing;
+	return turn_pass(m, &left);
+}
+
+static struct err *do_hold(struct machine *m, const struct errand *errand)
 {
 	bool done = false;
-	struct err *err;
+	struct err *err = look_ahead(m);
 
+	if (err)
+		return err;
 	clear_blockers(m);
 	for (;;) {
 		if ((err = turn_take_events(m)) || (err = turn_refresh(m)) ||
-		    (err = hold_once(m, change, arg, &done)) || done)
+		    (err = hold_once(m, errand->change, errand->change_arg, &done)) || done)
 			return err;
 		if ((err = orders_obey(m, orders_ask(m))))
 			return err;
-		if (clock_ms() - m->began_ms >= timeout_ms)
+		if (clock_ms() - m->began_ms >= errand->timeout_ms)
 			return orders_refuse(m);
 		wait_a_little(m, FIRST_PAUSE_MS);
 	}
@@ -289,14 +314,13 @@ static struct err *switch_everybody(void *arg)
 	return err;
 }
 
-struct err *machine_switch_held(struct machine *m, enum thread_patch_state target,
-				unsigned timeout_ms)
+static struct err *do_switch_held(struct machine *m, const struct errand *errand)
 {
 	struct err *err;
 
-	m->target = target;
+	m->target = errand->target;
 	m->is_switching = m->seeks_suspended = true;
-	err = machine_hold(m, timeout_ms, switch_everybody, m);
+	err = do_hold(m, errand);
 	m->is_switching = m->seeks_suspended = false;
 	m->suspended.what = NULL;
 	return err;
@@ -308,22 +332,23 @@ static struct err *change_nothing(void *arg)
 	return NULL;
 }
 
-struct err *machine_see_suspended(struct machine *m, unsigned timeout_ms)
+static struct err *do_see_suspended(struct machine *m, const struct errand *errand)
 {
 	struct err *err;
 
 	m->seeks_suspended = true;
-	err = machine_hold(m, timeout_ms, change_nothing, NULL);
+	err = do_hold(m, errand);
 	m->seeks_suspended = false;
 	m->suspended.what = NULL;
 	return err;
 }
 
-struct err *machine_look(struct machine *m)
+static struct err *do_look(struct machine *m, const struct errand *errand)
 {
 	struct err *err;
 	size_t left;
 
+	(void)errand;
 	m->wave++;
 	clear_blockers(m);
 	m->visit = &seeing;
@@ -349,17 +374,15 @@ static struct err *act_learn(struct machine *m, struct thread *thread)
 	return NULL;
 }
 
-static const struct visit learning = { needs_learning, act_learn };
+static const struct visit learning = { needs_learning, peek_learn, act_learn };
 
-struct err *machine_begin(struct machine *m, struct process *process,
-			  const struct record *record, struct dispatch *dispatch)
+static struct err *do_begin(struct machine *m, const struct errand *errand)
 {
 	struct err *err;
 	size_t left;
 	bool added;
 
-	*m = (struct machine){ .process = process, .dispatch = dispatch };
-	threads_init(&m->threads, process);
+	threads_init(&m->threads, m->process);
 	threads_follow(&m->threads);
 	m->threads.on_birth = member_born;
 	m->threads.on_stop = turn_stopped;
@@ -367,7 +390,7 @@ struct err *machine_begin(struct machine *m, struct process *process,
 	m->threads.idle_at = clock_ns();
 	m->began_ms = clock_ms();
 	if ((err = turn_refresh(m)) ||
-	    (err = stacks_init(&m->stacks, process, record)))
+	    (err = stacks_init(&m->stacks, m->process, errand->record)))
 		return err;
 	m->check.stacks = &m->stacks;
 	if ((err = threads_seize(&m->threads)))
@@ -385,18 +408,97 @@ struct err *machine_begin(struct machine *m, struct process *process,
 	return NULL;
 }
 
+static struct err *do_end(struct machine *m, const struct errand *errand)
+{
+	(void)errand;
+	m->threads.on_birth = NULL;
+	for (size_t i = 0; i < m->threads.nr; i++)
+		member_free(m->threads.thread[i]);
+	threads_leave(&m->threads);
+	window_close(&m->window);
+	return NULL;
+}
+
+/* ---- for everybody: what is done by the thread that traces ------------------------- */
+
+static struct err *run_errand(void *arg)
+{
+	const struct errand *errand = arg;
+
+	return errand->what(errand->machine, errand);
+}
+
+static struct err *send(struct machine *m, struct errand errand)
+{
+	errand.machine = m;
+	return tracer_do(&m->tracer, run_errand, &errand);
+}
+
+struct err *machine_begin(struct machine *m, struct process *process,
+			  const struct record *record, struct dispatch *dispatch)
+{
+	struct err *err;
+
+	*m = (struct machine){ .process = process, .dispatch = dispatch,
+			       .can_peek = peek_is_enough(process) };
+	if ((err = tracer_start(&m->tracer)))
+		return err;
+	return send(m, (struct errand){ .what = do_begin, .record = record });
+}
+
 void machine_end(struct machine *m)
 {
 	if (!m->process)
 		return;
-	m->threads.on_birth = NULL;
-	for (size_t i = 0; i < m->threads.nr; i++)
-		member_free(m->threads.thread[i]);
-	threads_done(&m->threads);
-	window_close(&m->window);
+	if (m->tracer.runs)
+		err_free(send(m, (struct errand){ .what = do_end }));
+	tracer_end(&m->tracer);
 	stacks_done(&m->stacks);
 	check_forget(&m->check);
 	err_free(m->failed);
 	m->failed = NULL;
 	m->process = NULL;
+}
+
+struct err *machine_switch(struct machine *m, enum thread_patch_state target,
+			   unsigned timeout_ms)
+{
+	return send(m, (struct errand){ .what = do_switch, .target = target,
+					.timeout_ms = timeout_ms });
+}
+
+struct err *machine_switch_held(struct machine *m, enum thread_patch_state target,
+				unsigned timeout_ms)
+{
+	return send(m, (struct errand){ .what = do_switch_held, .target = target,
+					.timeout_ms = timeout_ms,
+					.change = switch_everybody, .change_arg = m });
+}
+
+struct err *machine_look(struct machine *m)
+{
+	return send(m, (struct errand){ .what = do_look });
+}
+
+struct err *machine_force(struct machine *m, enum thread_patch_state target)
+{
+	return send(m, (struct errand){ .what = do_force, .target = target });
+}
+
+struct err *machine_see_outside(struct machine *m, unsigned timeout_ms)
+{
+	return send(m, (struct errand){ .what = do_see_outside, .timeout_ms = timeout_ms });
+}
+
+struct err *machine_see_suspended(struct machine *m, unsigned timeout_ms)
+{
+	return send(m, (struct errand){ .what = do_see_suspended, .timeout_ms = timeout_ms,
+					.change = change_nothing });
+}
+
+struct err *machine_hold(struct machine *m, unsigned timeout_ms,
+			 struct err *(*change)(void *arg), void *arg)
+{
+	return send(m, (struct errand){ .what = do_hold, .timeout_ms = timeout_ms,
+					.change = change, .change_arg = arg });
 }

@@ -17,6 +17,7 @@
 #include "lock.h"
 #include "process.h"
 #include "threads.h"
+#include "tracer.h"
 
 /* A thread that cannot be switched yet, and why. */
 struct blocker {
@@ -45,6 +46,7 @@ struct machine_stats {
 	uint64_t worst_pause_ns; /* that any one thread stood */
 	uint64_t total_pause_ns; /* of all of them */
 	unsigned stops;
+	unsigned looks;          /* at threads that slept and were not stopped for it */
 	unsigned fixed_eintr;    /* system calls that begin anew instead of EINTR */
 	unsigned stragglers;     /* switched by the event of their return */
 };
@@ -63,7 +65,9 @@ struct machine {
 	enum machine_order asked;  /* by another tool */
 	struct blocker suspended;  /* a stack that no thread is on; what is NULL: none */
 	struct machine_stats stats;
-	struct window window;      /* open while threads are ours */
+	struct tracer tracer;      /* whose all threads are */
+	struct window window;      /* the tracer's, open while threads are ours */
+	bool can_peek;             /* at threads that sleep, without stopping them */
 	struct err *failed;        /* in a callback */
 	uint64_t refreshed_at, refresh_took; /* ns */
 	uint64_t began_ms;

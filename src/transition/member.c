@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "event.h"
+#include "glance.h"
 #include "mem.h"
 
 enum {
@@ -71,6 +72,7 @@ void member_learn(struct machine *m, struct thread *thread)
 
 	if (member->known)
 		return;
+	glance_learn(m->process, thread->tid, thread->tp);
 	if (m->dispatch && thread->is_fresh && !m->failed && !is_shared(m, thread->tp))
 		m->failed = dispatch_set(m->dispatch, thread->tp, member->inherits);
 	thread->is_fresh = false;
@@ -157,17 +159,38 @@ static size_t nr_waited_for(const struct machine *m)
 	return nr;
 }
 
+/*
+ * The dispatcher has decided for it, and nothing else has happened: it is put back in front
+ * of the function, and will ask again.  One write of its registers, or none.
+ */
+static bool rewind_entry(const struct machine *m, struct thread *thread,
+			 const struct regs *regs)
+{
+	struct err *err = thread_set_regs(m->process->arch, thread->tid, regs);
+
+	if (!err)
+		thread->regs = *regs;
+	err_free(err);
+	return !err;
+}
+
+void member_wait_for(struct machine *m, struct thread *thread, const struct verdict *v)
+{
+	struct member *member = member_of(thread);
+
+	member_block(m, thread, v);
+	if (member->straggler.fd >= 0 || nr_waited_for(m) < MAX_STRAGGLERS)
+		straggler_wait(&member->straggler, thread->tid, v->what ? v->caller : 0);
+}
+
 /* thread stands. */
 bool member_is_clear(struct machine *m, struct thread *thread)
 {
-	struct member *member = member_of(thread);
 	struct verdict v = check_thread(&m->check, thread);
 
-	if (v.is_clear)
+	if (v.is_clear && (!v.rewinds || rewind_entry(m, thread, &v.regs)))
 		return true;
-	member_block(m, thread, &v);
-	if (member->straggler.fd >= 0 || nr_waited_for(m) < MAX_STRAGGLERS)
-		straggler_wait(&member->straggler, thread->tid, v.what ? v.caller : 0);
+	member_wait_for(m, thread, &v);
 	return false;
 }
 
@@ -263,7 +286,8 @@ struct err *members_switch(struct machine *m, uint64_t tp, bool check)
 
 bool member_is_at_target(const struct machine *m, const struct thread *thread)
 {
-	return dispatch_get(m->dispatch, thread->tp) == m->target;
+	return dispatch_get(m->dispatch, thread->tp) == m->target &&
+	       !dispatch_is_unsure(m->dispatch, thread->tp);
 }
 
 void members_forget_gone(struct machine *m)

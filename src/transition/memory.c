@@ -11,27 +11,22 @@
 #include "remote.h"
 #include "runtime.h"
 
-struct mapping {
-	struct range range;
-	int prot;
-};
-
 /* What a patch has in the process; the array is the caller's to free. */
-static size_t list_arena(const struct record_patch *patch, struct mapping **list)
+static size_t list_arena(const struct record_patch *patch, struct remote_mapping **list)
 {
 	size_t nr = 0;
 
 	*list = NULL;
-	*ARRAY_ADD(*list, nr) = (struct mapping){ patch->code, PROT_READ | PROT_EXEC };
-	*ARRAY_ADD(*list, nr) = (struct mapping){ patch->rodata, PROT_READ };
-	*ARRAY_ADD(*list, nr) = (struct mapping){ patch->data, PROT_READ | PROT_WRITE };
+	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->code, PROT_READ | PROT_EXEC, 0 };
+	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->rodata, PROT_READ, 0 };
+	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->data, PROT_READ | PROT_WRITE, 0 };
 	for (size_t i = 0; i < patch->nr_landings; i++)
-		*ARRAY_ADD(*list, nr) = (struct mapping){ patch->landings[i],
-							  PROT_READ | PROT_EXEC };
+		*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->landings[i],
+							  PROT_READ | PROT_EXEC, 0 };
 	return nr;
 }
 
-static size_t list_dispatch(const struct job *job, struct mapping **list, size_t nr)
+static size_t list_dispatch(const struct job *job, struct remote_mapping **list, size_t nr)
 {
 	struct dispatch d;
 
@@ -39,35 +34,25 @@ static size_t list_dispatch(const struct job *job, struct mapping **list, size_t
 		return nr;
 	dispatch_lay_out(&d, job->process, job->patch->dispatch, job->patch->nr_funcs,
 			 job->patch->dispatch_bits);
-	*ARRAY_ADD(*list, nr) = (struct mapping){ d.code, PROT_READ | PROT_EXEC };
-	*ARRAY_ADD(*list, nr) = (struct mapping){ d.data, PROT_READ };
+	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ d.code, PROT_READ | PROT_EXEC, 0 };
+	*ARRAY_ADD(*list, nr) = (struct remote_mapping){
+		d.data, PROT_READ | (job->process->arch->dispatch_marks ? PROT_WRITE : 0), 0 };
 	return nr;
 }
 
 /* One call of the target for each of the list. */
-static struct err *map_all(const struct job *job, const struct mapping *list, size_t nr)
+static struct err *map_all(const struct job *job, const struct remote_mapping *list, size_t nr)
 {
-	AUTO_FREE struct remote_plan *plan = mem_alloc(nr * sizeof(*plan));
 	struct err *err;
 
-	for (size_t i = 0; i < nr; i++)
-		plan[i] = (struct remote_plan){
-			.nr = job->process->arch->nr_mmap, .what = "mapping memory",
-			.args = { list[i].range.start, list[i].range.size,
-				  (uint64_t)list[i].prot, MAP_PRIVATE | MAP_ANONYMOUS |
-				  MAP_FIXED_NOREPLACE, (uint64_t)-1, 0 } };
-	if ((err = event_step("arena-map")) || (err = remote_run(job->process, plan, nr)))
+	if ((err = event_step("arena-map")) || (err = remote_map(job->process, list, nr)))
 		return err;
-	for (size_t i = 0; i < nr; i++)
-		if ((uint64_t)plan[i].result != list[i].range.start)
-			return err_new(ERR_FAILED, "no-room", "process %d: the kernel "
-				       "mapped memory elsewhere", job->process->pid);
 	return event_step("arena-mapped");
 }
 
 struct err *memory_map(struct job *job)
 {
-	AUTO_FREE struct mapping *list = NULL;
+	AUTO_FREE struct remote_mapping *list = NULL;
 	size_t nr = list_arena(job->patch, &list);
 	struct err *err;
 
@@ -81,7 +66,7 @@ struct err *memory_map(struct job *job)
 
 struct err *memory_map_dispatch(struct job *job)
 {
-	AUTO_FREE struct mapping *list = NULL;
+	AUTO_FREE struct remote_mapping *list = NULL;
 	size_t nr = list_dispatch(job, &list, 0);
 
 	return map_all(job, list, nr);
@@ -106,7 +91,7 @@ struct err *memory_write(const struct job *job, const struct linked *linked,
 static bool has_gate(const struct job *job, struct range range)
 {
 	const struct arch *arch = job->process->arch;
-	uint8_t now[16], gate[16];
+	uint8_t now[ARCH_STUB_MAX], gate[ARCH_STUB_MAX];
 
 	for (size_t i = 0; i < job->patch->nr_funcs; i++) {
 		const struct record_func *func = &job->patch->funcs[i];
@@ -139,7 +124,7 @@ static bool is_empty(const struct job *job, struct range range)
  * been: code counts only if it is exactly what ours would be, or has our gates, or nothing,
  * in it.  Beside ours there may be more of its kind, which the kernel shows as one with it.
  */
-static bool is_there(const struct job *job, const struct mapping *m)
+static bool is_there(const struct job *job, const struct remote_mapping *m)
 {
 	const struct map *map = maps_find(&job->process->maps, m->range.start);
 	uint64_t end = m->range.start + m->range.size;
@@ -162,7 +147,7 @@ static struct remote_plan unmap_call(const struct process *process, uint64_t at,
  * Memory is mapped in the order of the list, so what is there is a beginning of it, or
  * all; the first that is missing ends what can be ours.
  */
-static size_t plan_unmap(const struct job *job, const struct mapping *list, size_t nr,
+static size_t plan_unmap(const struct job *job, const struct remote_mapping *list, size_t nr,
 			 struct remote_plan *plan)
 {
 	size_t n = 0;
@@ -182,7 +167,7 @@ static size_t plan_unmap(const struct job *job, const struct mapping *list, size
 
 struct err *memory_unmap_dispatch(struct job *job)
 {
-	AUTO_FREE struct mapping *list = NULL;
+	AUTO_FREE struct remote_mapping *list = NULL;
 	AUTO_FREE struct remote_plan *plan = NULL;
 	size_t nr = list_dispatch(job, &list, 0);
 	struct err *err = process_refresh(job->process);
@@ -202,7 +187,7 @@ struct err *memory_unmap_dispatch(struct job *job)
 /* The calls that give everything back, the record last if it is the last patch's. */
 static struct err *unmap_all(struct job *job, bool last)
 {
-	AUTO_FREE struct mapping *list = NULL;
+	AUTO_FREE struct remote_mapping *list = NULL;
 	AUTO_FREE struct remote_plan *plan = NULL;
 	size_t nr = list_arena(job->patch, &list);
 	struct err *err;

@@ -49,18 +49,11 @@ uint64_t runtime_lock(const struct record *record)
 
 static struct err *map_at(struct job *job, uint64_t at)
 {
-	struct remote_plan map = {
-		.nr = job->process->arch->nr_mmap, .what = "mapping shared data",
-		.args = { at, RUNTIME_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-			  MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0 } };
+	struct remote_mapping map = { { at, RUNTIME_SIZE }, PROT_READ | PROT_WRITE, 0 };
 	struct err *err;
 
-	if ((err = event_step("runtime-map")) || (err = remote_run(job->process, &map, 1)))
-		return err;
-	if ((uint64_t)map.result != at)
-		return err_new(ERR_FAILED, "no-room", "process %d: the kernel mapped memory "
-			       "elsewhere", job->process->pid);
-	if ((err = event_step("runtime-mapped")))
+	if ((err = event_step("runtime-map")) || (err = remote_map(job->process, &map, 1)) ||
+	    (err = event_step("runtime-mapped")))
 		return err;
 	return write_word(job, at + RT_VERSION, MAGIC);
 }
@@ -80,15 +73,11 @@ static bool is_mapped_empty(const struct job *job, uint64_t at)
 	return true;
 }
 
-struct err *runtime_need(struct job *job)
+static struct err *map_runtime(struct job *job)
 {
 	const struct object *program = process_program(job->process);
 	struct err *err;
 
-	if (is_there(job))
-		return NULL;
-	if (is_mapped_empty(job, job->record.runtime))
-		return write_word(job, job->record.runtime + RT_VERSION, MAGIC);
 	job->record.runtime = maps_find_room(&job->process->maps, program->start, program->end,
 					     RUNTIME_SIZE, UINT64_C(1) << 40);
 	if (!job->record.runtime)
@@ -99,6 +88,21 @@ struct err *runtime_need(struct job *job)
 		return err;
 	event("mapped runtime size=%d", RUNTIME_SIZE);
 	return process_refresh(job->process);
+}
+
+struct err *runtime_need(struct job *job)
+{
+	struct err *err;
+	int tries = 0;
+
+	if (is_there(job))
+		return NULL;
+	if (is_mapped_empty(job, job->record.runtime))
+		return write_word(job, job->record.runtime + RT_VERSION, MAGIC);
+	do
+		err = map_runtime(job);
+	while (remote_look_elsewhere(job->process, &err, &tries));
+	return err;
 }
 
 static bool is_used(const struct record *record)

@@ -129,6 +129,7 @@ void steps_let_go(struct job *job)
 	all->total_pause_ns += one->total_pause_ns;
 	all->stops += one->stops;
 	all->passes += one->passes;
+	all->looks += one->looks;
 	all->fixed_eintr += one->fixed_eintr;
 	all->stragglers += one->stragglers;
 	machine_end(&job->machine);
@@ -179,12 +180,26 @@ static struct err *new_dispatch(struct job *job, enum thread_patch_state initial
 }
 
 /* Entries that no single store changes: all of them in one hold. */
+struct held_entry {
+	const struct record_func *func;
+	bool to_gate;          /* to its gate; else the original bytes */
+	/* The original bytes are there now, and threads may be between them; a jump's are
+	 * one instruction, which nobody can be in the middle of. */
+	bool is_original;
+};
+
 struct held_change {
 	const struct process *process;
-	const struct record_func **funcs;
+	struct held_entry *entries;
 	size_t nr;
-	struct err *(*change)(const struct process *process, const struct record_func *func);
 };
+
+static void hold_for(struct held_change *held, const struct record_func *func, bool to_gate,
+		     enum redirect_entry look)
+{
+	*ARRAY_ADD(held->entries, held->nr) =
+		(struct held_entry){ func, to_gate, look == ENTRY_OLD };
+}
 
 static struct err *change_held(void *arg)
 {
@@ -192,7 +207,9 @@ static struct err *change_held(void *arg)
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < held->nr && !err; i++)
-		err = held->change(held->process, held->funcs[i]);
+		err = held->entries[i].to_gate ?
+		      redirect_to_gate_held(held->process, held->entries[i].func) :
+		      redirect_to_old_held(held->process, held->entries[i].func);
 	return err;
 }
 
@@ -212,10 +229,10 @@ static struct err *hold_and_change(struct job *job, struct held_change *held)
 		return change_held(held);
 	check_forget(&job->machine.check);
 	for (size_t i = 0; i < held->nr; i++) {
-		const struct record_func *func = held->funcs[i];
+		const struct record_func *func = held->entries[i].func;
 
 		event("holding function=%s", func->name);
-		if (!arch->jump_is_insn)
+		if (!arch->jump_is_insn && held->entries[i].is_original)
 			check_forbid(&job->machine.check, (struct range){ func->site + 1,
 				     arch->jump_size - 1 }, func->name);
 	}
@@ -235,8 +252,9 @@ static struct err *lead_to_gate(struct job *job, const struct record_func *func,
 	enum redirect_entry look;
 	struct err *err = redirect_look(job->process, func, &look);
 
-	if (!err && func->held && look == ENTRY_OLD) {
-		*ARRAY_ADD(held->funcs, held->nr) = func;
+	if (!err && func->held && (look == ENTRY_OLD || (look == ENTRY_OTHER &&
+						 redirect_needs_hold(job->process, func)))) {
+		hold_for(held, func, true, look);
 		return NULL;
 	}
 	return err ? err : redirect_to_gate(job->process, func);
@@ -250,7 +268,11 @@ static struct err *lead_to_below(struct job *job, const struct record_func *func
 
 	if (!err && func->held && !below) {
 		if (look != ENTRY_OLD)
-			*ARRAY_ADD(held->funcs, held->nr) = func;
+			hold_for(held, func, false, look);
+		return NULL;
+	}
+	if (!err && below && below->held && redirect_needs_hold(job->process, below)) {
+		hold_for(held, below, true, look);
 		return NULL;
 	}
 	return err ? err : redirect_to_below(job->process, func, below);
@@ -259,8 +281,7 @@ static struct err *lead_to_below(struct job *job, const struct record_func *func
 /* Step "arm": every entry leads to the dispatcher; no thread sees a difference. */
 static struct err *arm(struct job *job)
 {
-	struct held_change held = { .process = job->process,
-				    .change = redirect_to_gate_held };
+	struct held_change held = { .process = job->process };
 	struct record_patch *patch = job->patch;
 	struct err *err = NULL;
 
@@ -278,7 +299,7 @@ static struct err *arm(struct job *job)
 	}
 	if (!err)
 		err = hold_and_change(job, &held);
-	free(held.funcs);
+	free(held.entries);
 	if (err)
 		return err;
 	event("armed patch=%s functions=%zu", patch->name, patch->nr_funcs);
@@ -324,21 +345,22 @@ static struct err *add_eh(void *arg)
 {
 	struct job *job = arg;
 
-	return ehreg_add(&job->eh);
+	return ehreg_add(&job->eh, false);
 }
 
 /* No thread is in the way: the list is not used by anybody, or it is in it already. */
-static struct err *add_eh_now(struct job *job)
+static struct err *add_eh_now(struct job *job, bool is_in)
 {
 	struct ehreg now = job->eh;
 
 	now.wanted = true;
-	return ehreg_add(&now);
+	return ehreg_add(&now, is_in);
 }
 
 static struct err *tell_unwinder(struct job *job)
 {
 	struct err *err = event_step("arm-eh");
+	bool is_in;
 
 	if (err || !job->patch->eh_object)
 		return err;
@@ -351,9 +373,10 @@ static struct err *tell_unwinder(struct job *job)
 	}
 	if (!job->eh.wanted)
 		return NULL;
-	if (ehreg_is_in(&job->eh) || ehreg_is_unused(&job->eh)) {
+	is_in = ehreg_is_in(&job->eh);
+	if (is_in || ehreg_is_unused(&job->eh)) {
 		job->eh.wanted = false;
-		return add_eh_now(job);
+		return add_eh_now(job, is_in);
 	}
 	forbid_libgcc(job);
 	err = machine_hold(&job->machine, job->options->timeout_ms, add_eh, job);
@@ -430,13 +453,12 @@ static struct err *settle_each(struct job *job, struct held_change *held)
 
 static struct err *settle_entries(struct job *job)
 {
-	struct held_change held = { .process = job->process,
-				    .change = redirect_to_old_held };
+	struct held_change held = { .process = job->process };
 	struct err *err = settle_each(job, &held);
 
 	if (!err)
 		err = hold_and_change(job, &held);
-	free(held.funcs);
+	free(held.entries);
 	if (!err)
 		event("settled patch=%s", job->patch->name);
 	return err;
@@ -632,8 +654,7 @@ static bool is_old(const struct job *job, const struct record_func *func)
 /* Everybody is unpatched: entries lead to what is below. */
 static struct err *restore_entries(struct job *job)
 {
-	struct held_change held = { .process = job->process,
-				    .change = redirect_to_old_held };
+	struct held_change held = { .process = job->process };
 	struct record_patch *patch = job->patch;
 	struct err *err = NULL;
 
@@ -654,7 +675,7 @@ static struct err *restore_entries(struct job *job)
 	}
 	if (!err)
 		err = hold_and_change(job, &held);
-	free(held.funcs);
+	free(held.entries);
 	if (!err)
 		event("restored patch=%s", patch->name);
 	return err;
@@ -705,14 +726,20 @@ static struct err *finish_disabling(struct job *job)
 	return memory_drop(job);
 }
 
+/* Enabling had not come to its first thread: nothing has to be switched back. */
+static bool is_for_nobody(const struct job *job)
+{
+	return job->dispatch.initial_state == STATE_UNPATCHED &&
+	       !dispatch_has(&job->dispatch, STATE_PATCHED);
+}
+
 static struct err *go_on_disabling(struct job *job)
 {
 	unsigned timeout_ms = job->options->no_wait ? 0 : job->options->timeout_ms;
-	struct err *err;
+	struct err *err = begin_machine(job, &job->dispatch);
 
-	if ((err = begin_machine(job, &job->dispatch)) || (err = arm(job)))
-		return err;
-	err = switch_all(job, STATE_UNPATCHED, timeout_ms);
+	if (!err && !is_for_nobody(job) && !(err = arm(job)))
+		err = switch_all(job, STATE_UNPATCHED, timeout_ms);
 	if (is_left(job, err)) {
 		err_free(err);
 		steps_let_go(job);
@@ -864,7 +891,7 @@ static struct err *tell_unwinder_alone(struct job *job)
 	if (err || !job->patch->eh_object || !job->eh.wanted)
 		return err;
 	job->eh.wanted = false;
-	return add_eh_now(job);
+	return add_eh_now(job, ehreg_is_in(&job->eh));
 }
 
 struct err *steps_enable_alone(struct job *job)

@@ -38,13 +38,19 @@ static void send_signal(struct straggler *s, pid_t tid, bool is_newborn)
 		s->sig = sig;
 }
 
+static int open_event(struct perf_event_attr *attr, pid_t tid)
+{
+	attr->size = sizeof(*attr);
+	attr->sample_period = attr->wakeup_events = 1;
+	attr->exclude_kernel = attr->exclude_hv = 1;
+	return (int)syscall(SYS_perf_event_open, attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
 static void wait_at(struct straggler *s, pid_t tid, uint64_t addr, bool is_newborn)
 {
 	struct perf_event_attr attr = {
-		.size = sizeof(attr), .type = PERF_TYPE_BREAKPOINT,
+		.type = PERF_TYPE_BREAKPOINT,
 		.bp_type = HW_BREAKPOINT_X, .bp_addr = addr, .bp_len = sizeof(long),
-		.sample_period = 1, .wakeup_events = 1,
-		.exclude_kernel = 1, .exclude_hv = 1,
 	};
 
 	if (s->fd >= 0 && s->addr == addr)
@@ -52,7 +58,7 @@ static void wait_at(struct straggler *s, pid_t tid, uint64_t addr, bool is_newbo
 	straggler_done(s);
 	if (!addr)
 		return;
-	s->fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	s->fd = open_event(&attr, tid);
 	s->addr = addr;
 	if (s->fd >= 0)
 		send_signal(s, tid, is_newborn);

@@ -3,7 +3,9 @@
  * Learning that a thread has left a function, at once and without stopping it before.
  *
  * An execution breakpoint of perf_event_open(2) on the function's return address, for that
- * thread alone.  It puts no byte into the target and ends with the tool.  Where the thread
+ * thread alone; where there are none the thread is polled for.  (A uprobe is no way: one that
+ * is taken out while threads meet it can end the program, docs/porting.md.)  The tool puts no
+ * byte into the target, and the event ends with the tool.  Where the thread
  * has a signal that it neither blocks nor handles and whose default is to be ignored, the
  * event also sends it that one (fcntl(2), F_SETSIG): under ptrace the thread then stands
  * at the very return address and can be switched there, even if it goes straight back

@@ -121,12 +121,12 @@ static size_t still_awaited(struct machine *m, struct thread **asked, size_t nr)
 	for (size_t i = 0; i < nr; i++) {
 		struct member *member = asked[i]->data;
 
-		if (!member_is_gone(asked[i]) && member->is_wanted &&
-		    is_overdue(asked[i], member)) {
-			member->is_wanted = false;
+		if (member_is_gone(asked[i]) || !member->is_wanted)
+			continue;
+		/* It goes on being wanted: when it stops after all it is seen. */
+		if (is_overdue(asked[i], member))
 			member_block(m, asked[i], &silent);
-		}
-		if (!member_is_gone(asked[i]) && member->is_wanted)
+		else
 			asked[kept++] = asked[i];
 	}
 	return kept;
@@ -136,7 +136,8 @@ static bool ask_for_visit(struct machine *m, struct thread *thread)
 {
 	struct member *member = member_of(thread);
 
-	if (thread->state != THREAD_SEIZED || !m->visit->needs(m, thread))
+	if (thread->state != THREAD_SEIZED || !m->visit->needs(m, thread) ||
+	    m->visit->peek(m, thread))
 		return false;
 	member->is_wanted = true;
 	member->asked_ms = clock_ms();
@@ -151,20 +152,32 @@ static void rest(struct turn *turn)
 	turn->rested_at = clock_ns();
 }
 
+static bool is_tired(const struct machine *m, const struct turn *turn)
+{
+	return clock_ns() - turn->rested_at > WORK_NS || is_stale(m);
+}
+
+/* Not at every rest: of thousands the kernel takes long to say that none has any. */
+static struct err *take_some_events(struct machine *m, struct turn *turn)
+{
+	if (clock_ns() - turn->events_at < EVENTS_NS)
+		return NULL;
+	turn->events_at = clock_ns();
+	return turn_take_events(m);
+}
+
 static struct err *ask_more(struct machine *m, struct turn *turn)
 {
-	bool is_tired = clock_ns() - turn->rested_at > WORK_NS || is_stale(m);
 	struct err *err;
 
-	if (is_tired && turn->nr)
+	if (is_tired(m, turn) && turn->nr)
 		return NULL;
-	if (is_tired) {
+	if (is_tired(m, turn)) {
 		rest(turn);
-		if ((err = turn_refresh(m)) || (err = turn_take_events(m)))
+		if ((err = turn_refresh(m)) || (err = take_some_events(m, turn)))
 			return err;
-		turn->events_at = clock_ns();
 	}
-	while (turn->nr < turn->limit && turn->next < m->threads.nr) {
+	while (turn->nr < turn->limit && turn->next < m->threads.nr && !is_tired(m, turn)) {
 		struct thread *thread = m->threads.thread[turn->next++];
 
 		if (ask_for_visit(m, thread))
@@ -181,10 +194,9 @@ static struct err *wait_for_asked(struct machine *m, struct turn *turn)
 	m->threads.idle_at = turn->rested_at = clock_ns();
 	if (!some && turn->limit < AT_ONCE)
 		turn->limit *= 2;
-	if (some && clock_ns() - turn->events_at < EVENTS_NS)
-		return NULL;
-	turn->events_at = clock_ns();
-	return turn_take_events(m);
+	if (!some)
+		turn->events_at = 0;
+	return take_some_events(m, turn);
 }
 
 /*

@@ -11,6 +11,8 @@
 /* What a pass does with threads. */
 struct visit {
 	bool (*needs)(struct machine *m, struct thread *thread);
+	/* The same without a stop, where that can be: nothing has to stand for it now. */
+	bool (*peek)(struct machine *m, struct thread *thread);
 	/* It stands, and its thread pointer is known. */
 	struct err *(*act)(struct machine *m, struct thread *thread);
 };

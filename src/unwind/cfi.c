@@ -7,7 +7,7 @@
 
 #include "bytes.h"
 
-enum { MAX_REMEMBERED = 16, AARCH64_NEGATE_RA_STATE_WITH_PC = 0x2c };
+enum { MAX_REMEMBERED = 16, NEGATE_RA_STATE_WITH_PC = 0x2c };
 
 #define BAD(...) err_new(ERR_FAILED, "bad-cfi", __VA_ARGS__)
 
@@ -308,8 +308,8 @@ static void run_one(struct program *p, struct cursor *c)
 	case DW_CFA_GNU_args_size:
 		cursor_uleb(c);
 		break;
-	case AARCH64_NEGATE_RA_STATE_WITH_PC: /* signed with the pc, too: as well stripped */
-	case DW_CFA_GNU_window_save: /* on arm64: DW_CFA_AARCH64_negate_ra_state */
+	case NEGATE_RA_STATE_WITH_PC: /* signed with the pc, too: as well stripped */
+	case DW_CFA_GNU_window_save: /* on arm64: negate_ra_state */
 		p->now.ra_signed = !p->now.ra_signed;
 		break;
 	default:

@@ -48,7 +48,7 @@ struct cfi_row {
 	uint8_t cfa_col;    /* unless cfa_expr is there */
 	uint8_t ra_col;
 	bool is_signal;
-	bool ra_signed;     /* DW_CFA_AARCH64_negate_ra_state is on */
+	bool ra_signed;     /* negate_ra_state is on (AADWARF64, 4.4) */
 	bool ra_undefined;  /* there is no caller */
 	bool is_plain;      /* every rule is CFI_OFFSET, and the CFA no expression */
 	bool has_sp;        /* there is a rule for the stack pointer */

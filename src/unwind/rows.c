@@ -271,7 +271,7 @@ bool rows_frame_is_gone(const struct unwinder *u, struct unwind_cache *cache,
 				     u->arch->unwind->ra_from_cfa);
 }
 
-static bool is_after_call(const struct arch *arch, const struct unwind_code *code, uint64_t pc)
+bool rows_after_call(const struct arch *arch, const struct unwind_code *code, uint64_t pc)
 {
 	size_t size = pc - code->start < ARCH_INSN_MAX ? pc - code->start : ARCH_INSN_MAX;
 	const uint8_t *bytes = size ? code->bytes(code, pc - size, size) : NULL;
@@ -279,17 +279,23 @@ static bool is_after_call(const struct arch *arch, const struct unwind_code *cod
 	return bytes && arch->follows_call(bytes, size);
 }
 
-/* A handler returns to the trampoline; the kernel laid out what lies there. */
-static bool is_trampoline(const struct arch *arch, const struct unwind_code *code, uint64_t pc)
+/* A handler returns to a trampoline; the kernel laid out what lies there. */
+static bool is_trampoline(const struct arch *arch, const struct unwind_code *code, uint64_t pc,
+			  int64_t *nearer)
 {
 	const struct arch_unwind *unwind = arch->unwind;
 	const uint8_t *bytes = unwind->trampoline_size ?
 		code->bytes(code, pc, unwind->trampoline_size) : NULL;
+	bool is_short = bytes && unwind->short_trampoline &&
+		!memcmp(bytes, unwind->short_trampoline, unwind->trampoline_size);
 
-	return bytes && !memcmp(bytes, unwind->trampoline, unwind->trampoline_size);
+	*nearer = is_short ? unwind->short_by : 0;
+	return is_short ||
+	       (bytes && !memcmp(bytes, unwind->trampoline, unwind->trampoline_size));
 }
 
-static const struct cfi_row *signal_row(const struct arch *arch, struct unwind_cache *cache)
+static const struct cfi_row *signal_row(const struct arch *arch, struct unwind_cache *cache,
+					int64_t nearer)
 {
 	union cfi_room made;
 	const struct arch_frame *frame = &arch->unwind->signal_frame;
@@ -301,7 +307,7 @@ static const struct cfi_row *signal_row(const struct arch *arch, struct unwind_c
 	for (unsigned i = 0; i < frame->nr_saved; i++)
 		made.row.rules[made.row.nr_rules++] = (struct cfi_rule){
 			.col = frame->saved[i].col, .how = CFI_OFFSET,
-			.off = frame->saved[i].off };
+			.off = frame->saved[i].off - nearer };
 	return keep_row(cache, &made.row);
 }
 
@@ -342,15 +348,16 @@ static enum unwind_reason fill_site(const struct unwinder *u, struct unwind_cach
 	enum unwind_reason reason = UNWIND_NO_CODE;
 	const struct unwind_code *code = u->find_code(u->arg, lookup, &reason);
 	bool found = false;
+	int64_t nearer;
 
 	if (!code)
 		return reason;
 	site->code = code;
 	if (code->refuse)
 		return code->refuse;
-	if (is_trampoline(u->arch, code, pc)) {
+	if (is_trampoline(u->arch, code, pc, &nearer)) {
 		site->is_trampoline = true;
-		site->row = signal_row(u->arch, cache);
+		site->row = signal_row(u->arch, cache, nearer);
 		site->start = pc;
 		site->end = pc + u->arch->unwind->trampoline_size;
 		return UNWIND_OK;
@@ -360,7 +367,7 @@ static enum unwind_reason fill_site(const struct unwinder *u, struct unwind_cach
 		reason = without_cfi(u, cache, pc, lookup, is_call, site);
 	if (reason)
 		return reason;
-	site->after_call = is_call && is_after_call(u->arch, code, pc);
+	site->after_call = is_call && rows_after_call(u->arch, code, pc);
 	site->links = has_linked(u->arch, site, pc);
 	judge_ra(u->arch, site);
 	if (code->switches)

@@ -39,6 +39,8 @@ static inline struct site **unwind_cache_slots(struct unwind_cache *cache)
 /* Forgets everything if it has grown too large; between two walks only. */
 void unwind_cache_trim(struct unwind_cache *cache);
 
+/* A call stands in front of pc. */
+bool rows_after_call(const struct arch *arch, const struct unwind_code *code, uint64_t pc);
 /*
  * Does a jump there leave the function, as far as CFI can tell: is its frame taken
  * down?  A jump through a table inside the function stands above its frame.

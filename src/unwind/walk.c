@@ -367,8 +367,8 @@ static bool chain_agrees(const struct walk *w, uint64_t sp)
 
 /*
  * The shadow stack's next entry is the return address.  Below a signal's frame
- * lies, with bit 63 set, where the shadow stack was (x86: Documentation/arch/x86/
- * shstk.rst; arm64: Documentation/arch/arm64/gcs.rst has a cap instead).
+ * lies, with bit 63 set, where the shadow stack was (Linux, Documentation/arch,
+ * shstk.rst; arm64's gcs.rst has a cap instead).
  */
 static bool check_shadow(struct walk *w, uint64_t pc)
 {
@@ -395,13 +395,27 @@ static enum unwind_reason at_end(struct walk *w, bool *ended)
 	return w->u->is_end(w->u->arg, w->frame) ? UNWIND_OK : UNWIND_BAD_END;
 }
 
-/* Outermost by its back chain: no call frame information says so (ppc64le). */
+/* Outermost by its back chain: no call frame information says so. */
 static bool ends_chain(struct walk *w)
 {
 	uint64_t word;
 
-	return w->arch->unwind->chain == CHAIN_SP && w->frame->is_call &&
+	return w->arch->unwind->ends_by_chain && w->frame->is_call &&
 	       load(w, w->frame->sp, &word) && !word && w->u->is_end(w->u->arg, w->frame);
+}
+
+/*
+ * Outermost, and without a row: of clone's code behind its call, or, of a first thread,
+ * nothing but a back chain of 0, which _start leaves with a return address of 0.
+ */
+static bool has_last_chain(const struct walk *w, enum unwind_reason reason)
+{
+	uint64_t word;
+
+	return w->arch->unwind->ends_by_chain && w->frame->is_call &&
+	       load(w, w->frame->sp, &word) && !word &&
+	       (!w->frame->pc || (reason == UNWIND_NO_CFI &&
+				  rows_after_call(w->arch, w->site->code, w->frame->pc)));
 }
 
 static enum unwind_reason check_row(const struct walk *w)
@@ -497,7 +511,7 @@ static void start(struct walk *w, const struct regs *regs)
 
 	memset(w->known, 0, sizeof(w->known));
 	for (unsigned i = 0; i < arch->nr_cols; i++)
-		if (arch->col_off[i] >= 0)
+		if (arch->col_off[i] >= 0 && (!regs->is_partial || i == arch->sp_col))
 			set_col(w, i, regs_get(arch, regs, (size_t)arch->col_off[i]));
 	w->frame = &w->frames[0];
 	w->callee = &w->frames[1];
@@ -556,10 +570,15 @@ static enum unwind_reason walk_on(struct walk *w, unwind_consume *consume, void 
 
 	for (unsigned nr = 0; nr < MAX_FRAMES; nr++) {
 		enum unwind_reason reason = look(w);
+		bool is_last = reason && has_last_chain(w, reason);
 
-		w->frame->reason = reason;
+		if (is_last && !w->frame->pc && w->u->is_end(w->u->arg, w->frame))
+			return first;
+		w->frame->reason = is_last ? UNWIND_OK : reason;
 		if (!consume(arg, w->frame))
 			return UNWIND_STOPPED;
+		if (is_last && w->u->is_end(w->u->arg, w->frame))
+			return first;
 		has_row = reason && w->site->row;
 		if (!reason)
 			reason = step(w, &ended);

@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct unwinder u = { .arch = arch_host(), .read = read_mem, .find_code = find_code,
 			      .is_end = is_end };
-	struct regs regs = { { 0 }, 0 };
+	struct regs regs = { .shadow = 0 };
 	unsigned frames = 0;
 	uint64_t pc = 0;
 

@@ -31,7 +31,13 @@ void start(void) { pthread_t t; if (pipe(pipes)) exit(1); pthread_create(&t, NUL
 static long around(int v)
 {
 	double a = 1.5, b = 2.5;
+#ifdef __x86_64__
 	__asm__ volatile("" : "+x"(a), "+x"(b));
+#elif defined(__aarch64__)
+	__asm__ volatile("" : "+w"(a), "+w"(b));
+#else
+	__asm__ volatile("" : "+f"(a), "+f"(b));
+#endif
 	for (int i = 0; i < 3; i++)
 		a += (double)floats(1, 1, 1, 1, 1, 1, 1, 1, 1, 1) * b;
 	return a == 1.5 + 3 * 13 * 2.5 * v;

@@ -1,4 +1,5 @@
-// 64 threads in tight loops, a timer of 1 kHz whose handler calls, too, and children.
+// Threads in tight loops or half asleep, a timer of 1 kHz whose handler calls, too, and
+// children.
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,6 +16,13 @@ static atomic_long calls, handled;
 NOINLINE int inner(int x) { return x * VERSION; }
 /* Both have to be of one version: its own, and what it calls. */
 NOINLINE int outer(int x) { return inner(x) - 3 * VERSION; }
+/* Asleep in it, and in front of it. */
+NOINLINE int sleepy(int x, int us)
+{
+	int first = inner(x);
+	usleep(us);
+	return inner(x) == first ? first - 3 * VERSION : -1;
+}
 static void look(int value)
 {
 	/* outer(7) of one version is 4 * VERSION. */
@@ -23,6 +31,15 @@ static void look(int value)
 	calls++;
 }
 static void *run(void *arg) { for (;;) look(outer(7)); return arg; }
+static void *sleeper(void *arg)
+{
+	unsigned seed = (unsigned)(unsigned long)&arg >> 4;
+	for (;;) {
+		usleep(1 + rand_r(&seed) % 300);
+		look(rand_r(&seed) % 4 ? outer(7) : sleepy(7, rand_r(&seed) % 100));
+	}
+	return arg;
+}
 static void on_timer(int sig) { (void)sig; look(outer(7)); handled++; }
 static void *one(void *arg) { look(outer(7)); return arg; }
 static void *maker(void *arg)
@@ -44,6 +61,8 @@ void start(void)
 	pthread_attr_setstacksize(&attr, 256 << 10);
 	for (int i = 0; i < nr; i++)
 		pthread_create(&t, &attr, run, NULL);
+	for (int i = 0; getenv("STORM_SLEEP") && i < 30; i++)
+		pthread_create(&t, &attr, sleeper, NULL);
 	for (int i = 0; getenv("STORM_CHURN") && i < 8; i++)
 		pthread_create(&t, &attr, maker, NULL);
 	if (getenv("STORM_TIMER")) {

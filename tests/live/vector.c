@@ -49,6 +49,27 @@ static void *serve(void *arg) {
 	"orr v0.16b, v0.16b, v7.16b\n orr v0.16b, v0.16b, v15.16b\n" \
 	"orr v0.16b, v0.16b, v31.16b\n umaxv b0, v0.16b\n umov %w0, v0.b[0]\n" \
 	: "=r"(bad) : "r"(pattern) : "w9", "cc", "v0", "v1", "v2", "v7", "v15", "v31")
+#elif defined(__s390x__) /* v16 to v31 are whole vector registers, f0 to f15 halves of others */
+#define KEEP_AND_COMPARE(bad, pattern) __asm__ volatile( \
+	".machine push\n .machine z13\n" \
+	"vl %%v0,0(%1)\n vlr %%v1,%%v0\n vlr %%v7,%%v0\n vlr %%v16,%%v0\n" \
+	"vlr %%v31,%%v0\n lghi %%r4,5000\n 1: brctg %%r4,1b\n" \
+	"vl %%v2,0(%1)\n vx %%v0,%%v0,%%v2\n vx %%v1,%%v1,%%v2\n vx %%v7,%%v7,%%v2\n" \
+	"vx %%v16,%%v16,%%v2\n vx %%v31,%%v31,%%v2\n vo %%v0,%%v0,%%v1\n" \
+	"vo %%v0,%%v0,%%v7\n vo %%v0,%%v0,%%v16\n vo %%v0,%%v0,%%v31\n" \
+	"vlgvg %%r4,%%v0,0\n vlgvg %%r5,%%v0,1\n ogr %%r4,%%r5\n lhi %0,0\n" \
+	"locrne %0,%%r4\n .machine pop\n" \
+	: "=&r"(bad) : "a"(pattern) : "r4", "r5", "cc", "f0", "f1", "f2", "f7")
+#elif defined(__powerpc64__) /* vs0 to vs31 are f0 to f31, and vs32 to vs63 v0 to v31 */
+#define KEEP_AND_COMPARE(bad, pattern) __asm__ volatile( \
+	"lxvd2x 0,0,%1\n xxlor 13,0,0\n xxlor 32,0,0\n xxlor 63,0,0\n xxlor 51,0,0\n" \
+	"li 9,1000\n mtctr 9\n 1: bdnz 1b\n" \
+	"lxvd2x 1,0,%1\n xxlxor 0,0,1\n xxlxor 13,13,1\n xxlxor 32,32,1\n" \
+	"xxlxor 63,63,1\n xxlxor 51,51,1\n xxlor 0,0,13\n xxlor 0,0,32\n xxlor 0,0,63\n" \
+	"xxlor 0,0,51\n mfvsrd 9,0\n xxpermdi 0,0,0,2\n mfvsrd 10,0\n or. 9,9,10\n" \
+	"li %0,0\n beq 2f\n li %0,1\n 2:\n" \
+	: "=&r"(bad) : "b"(pattern) : "r9", "r10", "ctr", "cr0", "fr0", "fr1", "fr13", \
+	  "v0", "v31", "v19")
 #endif
 int main(void) {
 	static const double pattern[4] = { 1.25, -7.5, 3e100, 42 };

@@ -16,6 +16,10 @@
  *   - every transition ends: there is no state in which the tool waits for ever, and where
  *     it ends nothing is left behind.
  *
+ * With ASLEEP the tool may switch a thread where it sleeps, without its standing for it
+ * (transition/peek.c, step switch_asleep): all that it knows is whether the thread has
+ * moved since.  Without it, a thread that has looked may be put back (ports without marks).
+ *
  * tests/model/run checks it, and checks that each of the BUG_ variants is found wrong.
  */
 #ifndef THREADS
@@ -29,6 +33,10 @@
 #ifndef TURNS
 #define TURNS 1
 #endif
+/* How often a thread is looked at asleep. */
+#ifndef TRIES
+#define TRIES 3
+#endif
 
 mtype = { ORIG, GATE, NEW };             /* what stands at an entry */
 mtype = { BELOW, STUB, STRAIGHT };       /* where a gate's slot leads */
@@ -39,6 +47,16 @@ mtype slot[FUNCS] = BELOW;
 bool patch_mapped, dispatch_mapped;
 bool in_table[THREADS], patched[THREADS]; /* the dispatcher's table */
 bool initial;                            /* the state of who is not in it */
+#ifdef ASLEEP
+bool tentative[THREADS];                 /* the state, in the same byte */
+byte mark[THREADS];                      /* 0, or 1 + the version that it has decided for */
+bool moved[THREADS];                     /* since the tool looked: its count */
+bool unsure[THREADS];                    /* what the tool has to see standing */
+bool died;
+#define moves(t) moved[t] = true
+#else
+#define moves(t) skip
+#endif
 mtype phase = NONE;                      /* the record's state of the patch */
 
 /* What is on a thread's stack; a handler's frames count with its thread's. */
@@ -46,6 +64,8 @@ byte old_frames[THREADS], new_frames[THREADS];
 byte at_entry[THREADS];                  /* at a gate, or not far into the dispatcher */
 byte in_dispatcher[THREADS], in_copy[THREADS];
 bool interrupted[THREADS];               /* its handler runs, not it */
+/* By thread and whether in its handler: the dispatcher has decided, and the tool has undone it. */
+bool has_looked[6], put_back[6];
 byte running = THREADS;
 
 #define one_version(t) assert(!(old_frames[t] && new_frames[t]))
@@ -63,26 +83,43 @@ byte running = THREADS;
 			 !(to -> old_frames[t] : new_frames[t]))
 #endif
 
+/* The innermost frame is past its look, and would be clear without it (member.c, rewind_entry). */
+#define innermost(t) (2 * t + interrupted[t])
+#ifdef ASLEEP
+#define can_be_put_back(t, to) false
+#elif defined(BUG_PUT_BACK_UNCHECKED)
+#define can_be_put_back(t, to) (in_dispatcher[t] == 1 && has_looked[innermost(t)])
+#else
+#define can_be_put_back(t, to) (in_dispatcher[t] == 1 && has_looked[innermost(t)] && \
+				!in_copy[t] && !(to -> old_frames[t] : new_frames[t]))
+#endif
+#define put_it_back(t) has_looked[innermost(t)] = false; put_back[innermost(t)] = true; \
+	in_dispatcher[t]--
+
 /*
  * A call of function f by thread t (in its handler if h): from the entry, one instruction
  * at a time, into the version that runs; is_new is that one.
  */
 inline call(t, h, f, is_new)
 {
-	atomic {
-		h == interrupted[t];
-		if
-		:: entry[f] == ORIG -> old_frames[t]++; is_new = false; where = 3
-		:: entry[f] == NEW -> assert(patch_mapped); new_frames[t]++;
-			is_new = true; where = 3
-		:: entry[f] == GATE -> at_entry[t]++; where = 0
-		fi;
-		one_version(t)
-	}
-	if
+	where = 4;
+	do
+	:: where == 4 ->
+		atomic {
+			h == interrupted[t];
+			moves(t);
+			if
+			:: entry[f] == ORIG -> old_frames[t]++; is_new = false; where = 3
+			:: entry[f] == NEW -> assert(patch_mapped); new_frames[t]++;
+				is_new = true; where = 3
+			:: entry[f] == GATE -> at_entry[t]++; where = 0
+			fi;
+			one_version(t)
+		}
 	:: where == 0 ->
 		atomic {
 			h == interrupted[t];
+			moves(t);
 			assert(patch_mapped);
 			if
 			:: slot[f] == BELOW -> at_entry[t]--; in_copy[t]++; old_frames[t]++;
@@ -93,50 +130,86 @@ inline call(t, h, f, is_new)
 			fi;
 			one_version(t)
 		}
-	:: else
-	fi;
-	if
 	:: where == 1 ->
 		/* It looks for its place, reads the state, and a moment later jumps. */
 		atomic {
 			h == interrupted[t];
+			moves(t);
 			assert(dispatch_mapped);
 			at_entry[t]--;
 			in_dispatcher[t]++;
-			is_new = in_table[t]
+			has_looked[2 * t + h] = true;
+			is_new = in_table[t];
+			where = 5
 		}
+	:: where == 5 ->
 		atomic {
 			h == interrupted[t];
-			assert(dispatch_mapped);
-			is_new = (is_new -> patched[t] : initial)
-		}
-		atomic {
-			h == interrupted[t];
-			assert(dispatch_mapped);
-			in_dispatcher[t]--;
 			if
-			:: is_new -> new_frames[t]++; where = 3
-			:: else -> in_copy[t]++; old_frames[t]++; where = 2
-			fi;
-			one_version(t)
+			:: put_back[2 * t + h] -> put_back[2 * t + h] = false; where = 4
+			:: else ->
+				assert(dispatch_mapped);
+				moves(t);
+#ifdef ASLEEP
+				/* State and mark are read at once. */
+				if
+				:: is_new && mark[t] -> is_new = mark[t] == 2; where = 6
+				:: is_new && !mark[t] && tentative[t] ->
+					is_new = patched[t]; where = 7
+				:: is_new && !mark[t] && !tentative[t] ->
+					is_new = patched[t]; where = 6
+				:: !is_new -> is_new = initial; where = 6
+				fi
+#else
+				is_new = (is_new -> patched[t] : initial);
+				where = 6
+#endif
+			fi
 		}
-	:: else
-	fi;
-	if
+#ifdef ASLEEP
+	:: where == 7 ->
+		atomic {
+			h == interrupted[t];
+			assert(dispatch_mapped);
+			moves(t);
+			mark[t] = 1 + is_new;
+			where = 6
+		}
+#endif
+	:: where == 6 ->
+		atomic {
+			h == interrupted[t];
+			if
+			:: put_back[2 * t + h] -> put_back[2 * t + h] = false; where = 4
+			:: else ->
+				assert(dispatch_mapped);
+				moves(t);
+				in_dispatcher[t]--;
+				has_looked[2 * t + h] = false;
+				if
+				:: is_new -> new_frames[t]++; where = 3
+				:: else -> in_copy[t]++; old_frames[t]++; where = 2
+				fi;
+				one_version(t)
+			fi
+		}
 	:: where == 2 ->
 		atomic {
 			h == interrupted[t];
+			moves(t);
 			assert(patch_mapped);
-			in_copy[t]--
+			in_copy[t]--;
+			where = 3
 		}
-	:: else
-	fi
+	:: where == 3 -> break
+	od
 }
 
 inline leave(t, h, is_new)
 {
 	atomic {
 		h == interrupted[t];
+		moves(t);
 		if
 		:: is_new -> assert(patch_mapped); new_frames[t]--
 		:: else -> old_frames[t]--
@@ -188,7 +261,11 @@ proctype handler(byte t)
 byte deaths = DEATHS, turns = TURNS;
 
 /* The tool may die here; another one comes and finds what the record says. */
+#ifdef ASLEEP
+#define step if :: deaths > 0 -> deaths--; died = true; goto again :: skip fi
+#else
 #define step if :: deaths > 0 -> deaths--; goto again :: skip fi
+#endif
 
 inline arm()
 {
@@ -202,6 +279,52 @@ inline arm()
 	od
 }
 
+#ifdef ASLEEP
+#define stands_and_switches(t, to) patched[t] = to; in_table[t] = true; \
+	tentative[t] = false; mark[t] = 0; unsure[t] = false
+
+/* Looked at and switched while it sleeps; it may wake at any moment, and has moved then. */
+inline switch_asleep(t, to)
+{
+#ifndef BUG_MARK_EARLY
+	moved[t] = false;
+#endif
+	if
+	:: !in_table[t] -> atomic { patched[t] = initial; tentative[t] = true; in_table[t] = true }
+	:: else -> tentative[t] = true
+	fi;
+	step;
+	/* It slept when it was looked for, or is found to have moved. */
+	mark[t] = 0;
+#ifdef BUG_MARK_EARLY
+	moved[t] = false;
+#endif
+	if
+	:: atomic { !moved[t] && is_clear(t, to) ->
+		looked = true }
+	:: atomic { else -> looked = false }
+	fi;
+	if
+	:: looked ->
+		atomic { patched[t] = to; tentative[t] = false; unsure[t] = true }; step;
+		if
+#ifdef BUG_COMMIT_UNSEEN
+		:: atomic { unsure[t] = false }
+#else
+		:: atomic { !moved[t] -> assert(!mark[t]); unsure[t] = false }
+		:: atomic { moved[t] -> skip }
+#endif
+		fi
+	:: else -> skip
+	fi
+}
+
+#define is_at(t, to) (!unsure[t] && state_of(t) == to)
+#else
+#define stands_and_switches(t, to) patched[t] = to; in_table[t] = true
+#define is_at(t, to) (state_of(t) == to)
+#endif
+
 /* Each thread on its own, when its stack holds nothing of what goes out of use. */
 inline switch_to(to)
 {
@@ -210,10 +333,17 @@ inline switch_to(to)
 	:: i < THREADS ->
 		if
 #ifdef BUG_SWITCH_UNCHECKED
-		:: atomic { patched[i] = to; in_table[i] = true }
+		:: atomic { stands_and_switches(i, to) }
 #else
-		:: atomic { state_of(i) == to || is_clear(i, to) ->
-			patched[i] = to; in_table[i] = true }
+		:: atomic { is_at(i, to) -> in_table[i] = true; patched[i] = to }
+		:: atomic { !is_at(i, to) && is_clear(i, to) -> stands_and_switches(i, to) }
+		:: atomic { !is_at(i, to) && can_be_put_back(i, to) -> put_it_back(i);
+			stands_and_switches(i, to) }
+#ifdef ASLEEP
+		:: atomic { !unsure[i] && state_of(i) != to && tries > 0 -> tries-- };
+			switch_asleep(i, to);
+			if :: is_at(i, to) :: else -> i-- fi
+#endif
 #endif
 		:: turns > 0 -> turns--; turned = true; break
 		fi;
@@ -228,7 +358,11 @@ inline new_table(state)
 	atomic {
 		i = 0;
 		do
-		:: i < THREADS -> in_table[i] = false; patched[i] = false; i++
+		:: i < THREADS -> in_table[i] = false; patched[i] = false;
+#ifdef ASLEEP
+			tentative[i] = false; mark[i] = 0; unsure[i] = false;
+#endif
+			i++
 		:: else -> break
 		od;
 		initial = state
@@ -248,12 +382,27 @@ inline see_outside(new_too)
 
 active proctype tool()
 {
-	byte i;
+	short i;
 	bool turned, disabled;
+#ifdef ASLEEP
+	bool looked;
+	byte tries = TRIES;
+#endif
 
 again:
 	turned = false;
 	i = 0;
+#ifdef ASLEEP
+	/* Another tool does not know how far this one was (redirect/dispatch.c, dispatch_read). */
+	if
+	:: atomic { died -> died = false; looked = false;
+		do
+		:: i < THREADS -> unsure[i] = in_table[i]; i++
+		:: else -> i = 0; break
+		od }
+	:: else -> skip
+	fi;
+#endif
 	if
 	:: phase == NONE && !disabled ->
 		phase = LOADING; step;
@@ -342,8 +491,10 @@ again:
 init {
 	atomic {
 		run thread(0);
+#if THREADS > 2
 		run thread(1);
-		run short_thread(2);
+#endif
+		run short_thread(THREADS - 1);
 		run handler(0)
 	}
 }

@@ -8,6 +8,9 @@
  * usage: oracle RECORDING MAX-STEPS PROGRAM [ARGUMENT]...
  * Writes the states to RECORDING, for replay; "-": does not.  ORACLE_SHOW=1 prints
  * the traces that are not right.  Fails if anything is silently truncated or wrong.
+ *
+ * It runs on every architecture; where calls leave the return address in a register a
+ * signal ends the run, for what the kernel puts where is known of x86-64 only.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -44,8 +47,12 @@ struct run {
 	unsigned shown;
 };
 
-static const struct peer *const peers[] = { &peer_libunwind_cached, &peer_libunwind,
-					    &peer_libdwfl };
+static const struct peer *const peers[] = {
+#ifndef ORACLE_ALONE
+	&peer_libunwind_cached, &peer_libunwind, &peer_libdwfl,
+#endif
+	NULL,
+};
 
 static long step_ptrace(long request, pid_t pid, long data)
 {
@@ -87,7 +94,7 @@ static void ask_peers(struct run *run)
 {
 	static struct peer_trace trace;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(peers); i++) {
+	for (unsigned i = 0; peers[i]; i++) {
 		enum verdict verdict;
 
 		if (!run->peer_state[i])
@@ -162,10 +169,161 @@ static void push_signal(struct run *run, uint64_t pc, uint64_t old_sp, uint64_t 
 	push(run, trampoline, sp);
 }
 
+struct trap {
+	const char *arch;
+	unsigned size;
+	uint8_t bytes[4];
+};
+
+static const struct trap *find_trap(const struct arch *arch)
+{
+	static const struct trap traps[] = {
+		{ "x86_64", 1, { 0xcc } },                       /* int3 */
+		{ "aarch64", 4, { 0x00, 0x00, 0x20, 0xd4 } },    /* brk #0 */
+		{ "s390x", 2, { 0x00, 0x01 } },
+		{ "ppc64le", 4, { 0x08, 0x00, 0xe0, 0x7f } },    /* trap */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(traps); i++)
+		if (!strcmp(traps[i].arch, arch->name))
+			return &traps[i];
+	return NULL;
+}
+
+/* Where the program may come to next, and what stands there. */
+struct places {
+	uint64_t at[4];
+	unsigned nr;
+	uint8_t old[4][4];
+};
+
+/*
+ * A reservation is lost with every trap, so that a loop of lwarx and stwcx. would be stepped
+ * for ever (Power ISA, book II, 4.6.2): it runs to one of the places that it leads to.
+ */
+static bool is_ppc_x_form(const uint8_t *code, const uint16_t *forms, unsigned nr)
+{
+	uint32_t insn = (uint32_t)bytes_get(code, 4, false);
+
+	for (unsigned i = 0; i < nr; i++)
+		if (insn >> 26 == 31 && (insn >> 1 & 0x3ff) == forms[i])
+			return true;
+	return false;
+}
+
+/* Where the sequence that begins at pc leads; nr 0: it is none. */
+static struct places find_atomic(const struct run *run, uint64_t pc)
+{
+	static const uint16_t loads[] = { 20, 52, 84, 116 }, stores[] = { 150, 214, 694, 726 };
+	const struct arch *arch = run->process->arch;
+	struct places atomic = { .nr = 0 };
+	uint8_t code[4 * 16];
+	bool stored = false;
+
+	if (strcmp(arch->name, "ppc64le") ||
+	    pread(run->process->mem_fd, code, sizeof(code), (off_t)pc) != sizeof(code) ||
+	    !is_ppc_x_form(code, loads, ARRAY_SIZE(loads)))
+		return atomic;
+	for (unsigned at = 4; at < sizeof(code) && atomic.nr < ARRAY_SIZE(atomic.at); at += 4) {
+		struct insn insn;
+
+		if (!arch->decode(code + at, 4, pc + at, &insn))
+			break;
+		if (insn.flow == FLOW_BRANCH && insn.target - pc > at)
+			atomic.at[atomic.nr++] = insn.target;
+		if (insn.flow == FLOW_BRANCH && stored) {
+			atomic.at[atomic.nr++] = pc + at + 4;
+			return atomic;
+		}
+		stored |= is_ppc_x_form(code + at, stores, ARRAY_SIZE(stores));
+	}
+	atomic.nr = 0;
+	return atomic;
+}
+
+static uint64_t s390_base(const struct run *run, unsigned r)
+{
+	const struct arch *arch = run->process->arch;
+
+	return r ? regs_get(arch, &run->state.regs, (size_t)arch->col_off[r]) : 0;
+}
+
+/*
+ * s390x: qemu 7.2 aborts where a program is stepped (cc_helper.c, cc_calc_addu), so it runs
+ * to the next instruction, or to where this one leads.
+ */
+static struct places find_next(const struct run *run, uint64_t pc, const struct insn *insn,
+			       const uint8_t *code)
+{
+	const struct arch *arch = run->process->arch;
+	struct places next = { .nr = 0 };
+	bool is_by_register = code[0] == 0x07 || code[0] == 0x0d; /* bcr, basr */
+
+	if (strcmp(arch->name, "s390x") || !insn->size)
+		return next;
+	next.at[next.nr++] = pc + insn->size;
+	if (insn->is_direct && insn->target != next.at[0])
+		next.at[next.nr++] = insn->target;
+	else if (code[0] == 0x47) /* bc, of a table of jumps */
+		next.at[next.nr++] = ((code[2] & 15) << 8 | code[3]) +
+				     s390_base(run, code[1] & 15) + s390_base(run, code[2] >> 4);
+	else if (is_by_register && code[1] & 15)
+		next.at[next.nr++] = s390_base(run, code[1] & 15) & ~UINT64_C(1);
+	return next;
+}
+
+static bool run_to(struct run *run, struct places *places)
+{
+	const struct arch *arch = run->process->arch;
+	const struct trap *trap = find_trap(arch);
+	int fd = run->process->mem_fd;
+	unsigned size = trap->size;
+	bool stopped;
+
+	for (unsigned i = 0; i < places->nr; i++)
+		if (pread(fd, places->old[i], size, (off_t)places->at[i]) != size ||
+		    pwrite(fd, trap->bytes, size, (off_t)places->at[i]) != size)
+			return false;
+	stopped = !step_ptrace(PTRACE_CONT, run->pid, 0) && wait_step(run);
+	for (unsigned i = places->nr; i-- > 0;)
+		if (pwrite(fd, places->old[i], size, (off_t)places->at[i]) != size)
+			return false;
+	return stopped;
+}
+
 static bool ended(struct err *err)
 {
 	err_free(err);
 	return err != NULL;
+}
+
+/* Where the machine's breakpoint leaves the pc behind itself, it is put back. */
+static bool stand_at(struct run *run, const struct places *places)
+{
+	const struct arch *arch = run->process->arch;
+	uint64_t pc = regs_pc(arch, &run->state.regs);
+
+	for (unsigned i = 0; i < places->nr; i++) {
+		if (pc == places->at[i])
+			return true;
+		if (pc != places->at[i] + find_trap(arch)->size)
+			continue;
+		regs_set(arch, &run->state.regs, arch->pc_off, places->at[i]);
+		return !ended(thread_set_regs(arch, run->pid, &run->state.regs));
+	}
+	return run->had_signal;
+}
+
+/* A return address in a register: a function without a frame returns, and sp stays. */
+static void pop_by_jump(struct run *run, const struct insn *insn, uint64_t sp)
+{
+	const struct arch *arch = run->process->arch;
+	const struct call *top = &run->calls[run->state.depth - 1];
+
+	if (arch->unwind->ra_in_register && run->state.depth && top->slot == sp &&
+	    insn->flow != FLOW_CALL && insn->flow != FLOW_NEXT &&
+	    regs_pc(arch, &run->state.regs) == top->ra)
+		run->state.depth--;
 }
 
 /*
@@ -179,17 +337,28 @@ static bool step(struct run *run)
 	uint64_t pc = regs_pc(arch, regs), old_sp = regs_sp(arch, regs), sp;
 	uint8_t code[ARCH_INSN_MAX];
 	struct insn insn = { .flow = FLOW_NEXT };
+	struct places places;
 	bool is_call;
 
-	is_call = pread(run->process->mem_fd, code, sizeof(code), (off_t)pc) > 0 &&
-		  arch->decode(code, sizeof(code), pc, &insn) && insn.flow == FLOW_CALL;
+	if (pread(run->process->mem_fd, code, sizeof(code), (off_t)pc) <= 0 ||
+	    !arch->decode(code, sizeof(code), pc, &insn))
+		insn.flow = FLOW_NEXT;
+	is_call = insn.flow == FLOW_CALL;
 	run->had_signal = false;
-	if (step_ptrace(PTRACE_SINGLESTEP, run->pid, 0) || !wait_step(run) ||
-	    ended(thread_get_regs(arch, run->pid, regs)))
+	places = find_atomic(run, pc);
+	if (!places.nr)
+		places = find_next(run, pc, &insn, code);
+	if (!(places.nr ? run_to(run, &places) :
+			  !step_ptrace(PTRACE_SINGLESTEP, run->pid, 0) && wait_step(run)) ||
+	    ended(thread_get_regs(arch, run->pid, regs)) ||
+	    (places.nr && !stand_at(run, &places)))
 		return false;
 	sp = regs_sp(arch, regs);
 	while (run->state.depth && run->calls[run->state.depth - 1].slot < sp)
 		run->state.depth--;
+	pop_by_jump(run, &insn, sp);
+	if (run->had_signal && arch->unwind->ra_in_register)
+		return false;
 	if (run->had_signal)
 		push_signal(run, pc, old_sp, sp);
 	else if (is_call && regs_pc(arch, regs) != pc + insn.size)
@@ -203,14 +372,15 @@ static bool step(struct run *run)
 /* The program's entry: the dynamic linker has done its work by then. */
 static bool run_to_entry(struct run *run, struct process *live)
 {
-	uint8_t old, trap = 0xcc;
 	struct regs *regs = &run->state.regs;
 	const struct arch *arch = live->arch;
+	const struct trap *trap = find_trap(arch);
+	uint8_t old[4];
 
-	if (ended(process_read(live, live->entry, &old, 1)) ||
-	    ended(process_write(live, live->entry, &trap, 1)) ||
+	if (!trap || ended(process_read(live, live->entry, old, trap->size)) ||
+	    ended(process_write(live, live->entry, trap->bytes, trap->size)) ||
 	    step_ptrace(PTRACE_CONT, run->pid, 0) || !wait_step(run) ||
-	    ended(process_write(live, live->entry, &old, 1)) ||
+	    ended(process_write(live, live->entry, old, trap->size)) ||
 	    ended(thread_get_regs(arch, run->pid, regs)))
 		return false;
 	regs_set(arch, regs, arch->pc_off, live->entry);
@@ -251,7 +421,7 @@ static void report(struct run *run, const char *program)
 
 	printf("# %s: %lu steps\n", slash ? slash + 1 : program, run->steps);
 	counts_print("stitch", &run->counts);
-	for (unsigned i = 0; i < ARRAY_SIZE(peers); i++)
+	for (unsigned i = 0; peers[i]; i++)
 		counts_print(peers[i]->name, &run->peers[i]);
 	ok(run->counts.states > 1000, "enough states");
 	ok(!run->counts.truncated && !run->counts.wrong,

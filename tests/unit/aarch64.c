@@ -3,21 +3,10 @@
 #include <elf.h>
 #include <string.h>
 
-#include "arch.h"
-#include "bytes.h"
 #include "tap.h"
+#include "words.h"
 
 static const struct arch *arm;
-
-static uint32_t word(const uint8_t *at)
-{
-	return (uint32_t)bytes_get(at, 4, false);
-}
-
-static void put(uint8_t *at, uint32_t value)
-{
-	bytes_put(at, 4, value, false);
-}
 
 static void test_jumps(void)
 {
@@ -39,21 +28,21 @@ static void test_jumps(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
 		bool done = arm->put_jump(out, rows[i].at, rows[i].target);
 
-		ok(done == (rows[i].word != 0) && (!done || word(out) == rows[i].word),
+		ok(done == (rows[i].word != 0) && (!done || word_at(out) == rows[i].word),
 		   "b from %#lx to %#lx", (unsigned long)rows[i].at,
 		   (unsigned long)rows[i].target);
 	}
 	/* adrp x16, 0x13000; ldr x16, [x16, #24]; br x16 */
-	ok(arm->put_far_jump(out, 0x10ff8, 0x13018) && word(out) == 0xf0000010 &&
-	   word(out + 4) == 0xf9400e10 && word(out + 8) == 0xd61f0200, "a jump through a slot");
+	ok(arm->put_far_jump(out, 0x10ff8, 0x13018) && word_at(out) == 0xf0000010 &&
+	   word_at(out + 4) == 0xf9400e10 && word_at(out + 8) == 0xd61f0200, "a jump through a slot");
 	ok(!arm->put_far_jump(out, 0, 0x13014), "slots are aligned");
 	arm->jump_window(out, 4, 0x10000000, &first, &last);
 	ok(first == 0x8000000 && last == 0x17fffffc, "how far it leads");
 	/* A PLT entry: adrp x16; ldr x17, [x16, #0x20]; add; br x17 */
-	put(out, 0xf0000090);
-	put(out + 4, 0xf9401211);
-	put(out + 8, 0x91008210);
-	put(out + 12, 0xd61f0220);
+	put_word(out, 0xf0000090);
+	put_word(out + 4, 0xf9401211);
+	put_word(out + 8, 0x91008210);
+	put_word(out + 12, 0xd61f0220);
 	ok(arm->stub_slot(out, 16, 0x1000, &slot) && slot == 0x14020, "a PLT entry's slot");
 }
 
@@ -88,13 +77,13 @@ static void test_moves(void)
 		bool same = true;
 		size_t size;
 
-		put(code, rows[i].word);
+		put_word(code, rows[i].word);
 		arm->decode(code, 4, FROM, &insn);
 		size = arm->move_insn(code, &insn, TO, out);
 		for (unsigned j = 0; j < rows[i].nr; j++)
-			same &= word(out + 4 * j) == rows[i].moved[j];
+			same &= word_at(out + 4 * j) == rows[i].moved[j];
 		ok(size == 4 * rows[i].nr && same, "%s is moved: %x %x %x", rows[i].what,
-		   word(out), word(out + 4), word(out + 8));
+		   word_at(out), word_at(out + 4), word_at(out + 8));
 	}
 }
 
@@ -113,13 +102,13 @@ static void test_exchange(void)
 	uint8_t code[4];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		put(code, rows[i].word);
+		put_word(code, rows[i].word);
 		ok(arm->is_exchangeable(code) == rows[i].may, "%08x may%s be exchanged",
 		   rows[i].word, rows[i].may ? "" : " not");
 	}
-	put(code, 0xd503245f);
+	put_word(code, 0xd503245f);
 	ok(arm->entry_keep(code, 4) == 4, "bti c keeps its place");
-	put(code, 0xd503233f);
+	put_word(code, 0xd503233f);
 	ok(arm->entry_keep(code, 4) == 0, "paciasp does not");
 	ok(arm->is_mark("$x") && arm->is_mark("$d.12") && !arm->is_mark("$xy") &&
 	   !arm->is_mark("x"), "mapping symbols");
@@ -143,6 +132,11 @@ static void test_fields(void)
 		{ R_AARCH64_LDST64_ABS_LO12_NC, 0xf9400021, 0x67c, 0 },
 		{ R_AARCH64_LDST8_ABS_LO12_NC, 0x39400021, 0x679, 0x3959e421 },
 		{ R_AARCH64_TLSLE_ADD_TPREL_HI12, 0x91400000, 0x2010, 0x91400800 },
+		/* ldr x1, [x0]; add x0, x0, 0; blr x1: the first loads x0, the others go */
+		{ R_AARCH64_TLSDESC_LD64_LO12, 0xf9400001, 0x4018, 0xf9400c00 },
+		{ R_AARCH64_TLSDESC_LD64_LO12, 0xf9400001, 0x4014, 0 },
+		{ R_AARCH64_TLSDESC_ADD_LO12, 0x91000000, 0x4018, 0xd503201f },
+		{ R_AARCH64_TLSDESC_CALL, 0xd63f0020, 0x4018, 0xd503201f },
 		{ R_AARCH64_MOVW_UABS_G1_NC, 0xf2a00001, 0x12345678, 0xf2a24681 },
 	};
 	uint8_t code[4];
@@ -151,10 +145,27 @@ static void test_fields(void)
 		const struct reloc_type *type = arch_reloc(arm, rows[i].type);
 		bool done;
 
-		put(code, rows[i].before);
+		put_word(code, rows[i].before);
 		done = type && arm->put_field(code, type, rows[i].value);
-		ok(done == (rows[i].after != 0) && (!done || word(code) == rows[i].after),
-		   "%s: %08x", type ? type->name : "?", word(code));
+		ok(done == (rows[i].after != 0) && (!done || word_at(code) == rows[i].after),
+		   "%s: %08x", type ? type->name : "?", word_at(code));
+	}
+}
+
+static void test_descriptor(void)
+{
+	uint8_t code[ARCH_DESC_MAX];
+	uint32_t loads[] = { 0xf9400400, 0xf9400401 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		put_word(code, loads[i]);
+		put_word(code + 4, 0xd65f03c0);
+		put_word(code + 8, 0);
+		ok(arm->desc_is_static(code) == !i, "%08x; ret", loads[i]);
+		put_word(code, 0xd503245f);
+		put_word(code + 4, loads[i]);
+		put_word(code + 8, 0xd65f03c0);
+		ok(arm->desc_is_static(code) == !i, "bti c; %08x; ret", loads[i]);
 	}
 }
 
@@ -168,7 +179,8 @@ static bool read_stack(void *arg, uint64_t addr, uint64_t *value)
 
 static void test_undo(void)
 {
-	uint64_t stack[4] = { 100, 101, 102, 0 }, pair;
+	uint64_t stack[4] = { 100, 101, 102, 0 };
+	struct arch_undone undone = { 0 };
 	struct regs regs = { 0 };
 
 	for (unsigned off = 0; off <= 40; off += 4) {
@@ -178,12 +190,12 @@ static void test_undo(void)
 			regs_set(arm, &regs, 8 * n, off < 8 ? 100 + n : 7);
 		regs_set(arm, &regs, 8 * 16, 0x5000);
 		regs_set(arm, &regs, arm->sp_off, off ? 0x7000 : 0x7020);
-		done = arm->dispatch_undo(&regs, false, off, &pair, read_stack, stack);
+		done = arm->dispatch_undo(&regs, false, off, &undone, read_stack, stack);
 		if (off == 40) {
 			ok(!done, "after the first look nothing is undone");
 			continue;
 		}
-		ok(done && pair == 0x5000 && regs_get(arm, &regs, 0) == 100 &&
+		ok(done && undone.pair == 0x5000 && regs_get(arm, &regs, 0) == 100 &&
 		   regs_get(arm, &regs, 8) == 101 && regs_get(arm, &regs, 16) == 102 &&
 		   regs_sp(arm, &regs) == 0x7020, "undone at %u", off);
 	}
@@ -196,6 +208,7 @@ int main(void)
 	test_moves();
 	test_exchange();
 	test_fields();
+	test_descriptor();
 	test_undo();
 	return tap_done();
 }

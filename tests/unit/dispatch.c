@@ -37,7 +37,7 @@ static void test_windows(void)
 }
 
 #ifdef __x86_64__
-enum { BITS = 4, PAIR = 0x100, INITIAL = 0x180, TABLE = 0x200, STUB = 0x80, SIZE = 4096 };
+enum { BITS = 4, PAIR = 0x100, INITIAL = 0x180, TABLE = 0x200, STUB = 0x90, SIZE = 4096 };
 
 /* What the stub leads to: ends the experiment, telling which one it was. */
 struct state {
@@ -169,6 +169,27 @@ static void test_run(void)
 	ok(is_transparent(m, 1), "and ends at a free place");
 	munmap(m, SIZE);
 }
+
+/* A tentative state leads where it says and leaves a mark, which counts from then on. */
+static void test_marks(void)
+{
+	uint64_t key = own_tp() + 1, at = arch_x86_64.dispatch_hash(key, BITS);
+	uint8_t *m = make(), *state;
+
+	for (uint8_t version = 0; version < 2; version++) {
+		put_entry(m, at, key, version | ARCH_STATE_TENTATIVE);
+		state = m + TABLE + 16 * (at & ((1 << BITS) - 1)) + 8;
+		ok(is_transparent(m, 1 + version) && state[1] == (version | ARCH_MARK) &&
+		   state[0] == (version | ARCH_STATE_TENTATIVE),
+		   "tentative %u: decided, and marked", version);
+		state[0] = !version;
+		ok(is_transparent(m, 1 + version) && state[1] == (version | ARCH_MARK),
+		   "the mark of %u counts instead of another state", version);
+		state[1] = 0;
+		ok(is_transparent(m, 2 - version) && !state[1], "without it the state counts");
+	}
+	munmap(m, SIZE);
+}
 #endif
 
 int main(void)
@@ -176,6 +197,7 @@ int main(void)
 	test_windows();
 #ifdef __x86_64__
 	test_run();
+	test_marks();
 #endif
 	return tap_done();
 }

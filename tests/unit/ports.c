@@ -297,12 +297,12 @@ static void test_arm_bare(void)
 }
 
 /* A handler on the stack: the trampoline, its frame, and the interrupted leaf. */
-static void test_signal(unsigned lr_col, int64_t pc_at, int64_t lr_at,
-			int64_t sp_at, int64_t fp_at)
+static void test_signal(const uint8_t *trampoline, unsigned lr_col, int64_t pc_at,
+			int64_t lr_at, int64_t sp_at, int64_t fp_at)
 {
 	uint64_t frame = STACK + 0x200, sp = STACK + 0x1000;
 
-	put_code(TRAMPOLINE, w.arch->unwind->trampoline, w.arch->unwind->trampoline_size);
+	put_code(TRAMPOLINE, trampoline, w.arch->unwind->trampoline_size);
 	put_word(frame + (uint64_t)pc_at, CODE + INNER); /* at the first instruction */
 	put_word(frame + (uint64_t)lr_at, CODE + MIDDLE + 0x54);
 	put_word(frame + (uint64_t)sp_at, sp);
@@ -401,7 +401,12 @@ static void test_s390(void)
 	expect("a return address behind no call", UNWIND_NOT_A_CALL, INNER + 8, STACK + 0x100,
 	       0, 0, 0, 0);
 	s390_world(false);
-	test_signal(14, 344, 352 + 8 * 14, 352 + 8 * 15, 352 + 8 * 11);
+	test_signal(w.arch->unwind->trampoline, 14, 344, 352 + 8 * 14, 352 + 8 * 15,
+		    352 + 8 * 11);
+	/* One without siginfo: all is nearer. */
+	s390_world(false);
+	test_signal(w.arch->unwind->short_trampoline, 14, 184, 192 + 8 * 14, 192 + 8 * 15,
+		    192 + 8 * 11);
 }
 
 static void ppc_call(unsigned ra, unsigned target)
@@ -477,7 +482,8 @@ static void test_ppc(void)
 		       STACK + (i ? 0x120 : 0x100), 1, START + 0x20, 0, 0);
 	}
 	ppc_world();
-	test_signal(65, 360 + 256, 360 + 288, 360 + 8, 360 + 8 * 31);
+	test_signal(w.arch->unwind->trampoline, 65, 360 + 256, 360 + 288,
+		    360 + 8, 360 + 8 * 31);
 }
 
 /* ---- instructions ----------------------------------------------------------------- */
@@ -536,7 +542,7 @@ static void test_flow(void)
 static void test_arm_signal(void)
 {
 	arm_world();
-	test_signal(30, 568, 312 + 8 * 30, 560, 312 + 8 * 29);
+	test_signal(w.arch->unwind->trampoline, 30, 568, 312 + 8 * 30, 560, 312 + 8 * 29);
 }
 
 int main(void)

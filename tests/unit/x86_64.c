@@ -3,6 +3,7 @@
 
 #include "arch.h"
 #include "bytes.h"
+#include "probe.h"
 #include "tap.h"
 
 static const struct arch *const x86 = &arch_x86_64;
@@ -130,7 +131,7 @@ static void test_eintr(void)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct regs regs = { { 0 }, 0 };
+		struct regs regs = { .shadow = 0 };
 
 		regs_set(x86, &regs, x86->sysno_off, (uint64_t)rows[i].call);
 		regs_set(x86, &regs, x86->sysret_off, (uint64_t)rows[i].result);
@@ -143,7 +144,7 @@ static void test_eintr(void)
 static void test_remote(void)
 {
 	uint8_t code[64], frame[512];
-	struct regs regs = { { 0 }, 0 }, call;
+	struct regs regs = { .shadow = 0 }, call;
 	uint64_t back;
 	struct insn insn;
 	size_t off = 0;
@@ -165,6 +166,11 @@ static void test_remote(void)
 	   (int64_t)regs_get(x86, &call, x86->sysno_off) == -1, "the call's registers");
 }
 
+static size_t sum(const struct arch_regset *sets)
+{
+	return sets[0].size + sets[1].size + sets[2].size;
+}
+
 static void test_ports(void)
 {
 	for (unsigned i = 0; arch_nth(i); i++) {
@@ -172,9 +178,11 @@ static void test_ports(void)
 
 		ok(arch_find(arch->machine) == arch && arch->regs_size <= ARCH_REGS_MAX &&
 		   arch->nr_cols <= ARCH_COLS_MAX && arch->jump_size <= ARCH_JUMP_MAX &&
-		   arch->regs_size + arch->more_regs.size <= ARCH_REGS_MAX &&
-		   (!arch_can_patch(arch) ||
+		   arch->regs_size + sum(arch->more_regs) <= ARCH_REGS_MAX &&
+		   (!arch->remote.needs_fp || sum(arch->fp_sets) <= REMOTE_FP_MAX) &&
+		   (!arch->remote.pc_slot ||
 		    arch->remote.pc_slot + 8 <= arch->remote.code_size) &&
+		   arch->stub_size <= ARCH_STUB_MAX &&
 		   arch->ra_col < arch->nr_cols && arch->sp_col < arch->nr_cols,
 		   "%s: sizes", arch->name);
 		for (unsigned j = 0; j < arch->nr_relocs; j++)
@@ -183,8 +191,20 @@ static void test_ports(void)
 	}
 }
 
+/* What a machine can do is tried where its kernel does not say it. */
+static void test_probe(void)
+{
+	static const uint8_t returns[] = { 0xc3 }, illegal[] = { 0x0f, 0x0b },
+			     faults[] = { 0x31, 0xc0, 0x8b, 0x00, 0xc3 };
+
+	ok(probe_runs(returns, sizeof(returns)), "probe: what returns runs");
+	ok(!probe_runs(illegal, sizeof(illegal)), "probe: ud2 does not");
+	ok(!probe_runs(faults, sizeof(faults)), "probe: nor does what faults");
+}
+
 int main(void)
 {
+	test_probe();
 	test_decode();
 	test_follows_call();
 	test_jumps();

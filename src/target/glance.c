@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "glance.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+enum {
+	HEAD_SPAN = 64,        /* of a block before its list: the thread's ID is in it */
+	MAX_BLOCK = 1 << 16,   /* no thread pointer is farther from it */
+};
+
+/* A short file of a thread's in /proc, as text; false: it is gone, or may not be read. */
+static bool read_text(pid_t tid, const char *name, char *text, size_t size)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/%s", (int)tid, name);
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	text[got > 0 ? got : 0] = 0;
+	return got > 0;
+}
+
+bool glance_count(pid_t tid, uint64_t *count)
+{
+	char text[96];
+
+	/* A kernel that does not count says 0, always (fs/proc/base.c, sched_info_on()). */
+	return read_text(tid, "schedstat", text, sizeof(text)) &&
+	       sscanf(text, "%*u %*u %" SCNu64, count) == 1 && *count;
+}
+
+bool glance_regs(const struct process *process, pid_t tid, uint64_t tp, struct regs *regs)
+{
+	const struct arch *arch = process->arch;
+	char text[256], *end;
+	uint64_t sp, pc;
+
+	/* "running" is no number; -1 is no system call, but a fault, say. */
+	if (!read_text(tid, "syscall", text, sizeof(text)) || strtol(text, &end, 10) < 0 ||
+	    sscanf(end, " %*x %*x %*x %*x %*x %*x %" SCNx64 " %" SCNx64, &sp, &pc) != 2)
+		return false;
+	*regs = (struct regs){ .is_partial = true };
+	regs_set(arch, regs, arch->pc_off, pc);
+	regs_set(arch, regs, arch->sp_off, sp);
+	regs_set(arch, regs, arch->tp_off, tp);
+	return true;
+}
+
+/* Its ID in the innermost namespace, which is the one that its own memory has. */
+static pid_t own_id(pid_t tid)
+{
+	char text[4096], *line, *word;
+
+	line = read_text(tid, "status", text, sizeof(text)) ? strstr(text, "\nNSpid:") : NULL;
+	if (!line)
+		return tid;
+	line[1 + strcspn(line + 1, "\n")] = 0;
+	word = strrchr(line, '\t');
+	return word ? (pid_t)strtol(word, NULL, 10) : tid;
+}
+
+static uint64_t robust_list(pid_t tid)
+{
+	uint64_t head = 0;
+	size_t size = 0;
+
+	return syscall(SYS_get_robust_list, tid, &head, &size) ? 0 : head;
+}
+
+bool glance_tp(const struct process *process, pid_t tid, uint64_t *tp)
+{
+	const struct tls_block *block = &process->tls_block;
+	uint64_t head = block->id_below ? robust_list(tid) : 0;
+	int32_t id;
+
+	if (!head || !process_try_read(process, head - block->id_below, &id, sizeof(id)) ||
+	    id != (block->is_nested ? own_id(tid) : tid))
+		return false;
+	*tp = head + block->tp_above;
+	return true;
+}
+
+void glance_learn(struct process *process, pid_t tid, uint64_t tp)
+{
+	struct tls_block *block = &process->tls_block;
+	uint64_t head = block->id_below ? 0 : robust_list(tid);
+	uint8_t before[HEAD_SPAN];
+	pid_t own = own_id(tid);
+	int32_t id;
+
+	if (!head || !tp || tp - head + MAX_BLOCK > 2 * MAX_BLOCK ||
+	    !process_try_read(process, head - HEAD_SPAN, before, HEAD_SPAN))
+		return;
+	for (unsigned below = 4; below <= HEAD_SPAN; below += 4) {
+		memcpy(&id, before + HEAD_SPAN - below, sizeof(id));
+		if (id != own)
+			continue;
+		*block = (struct tls_block){ below, tp - head, own != tid };
+		return;
+	}
+}

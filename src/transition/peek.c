@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "peek.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "event.h"
+#include "glance.h"
+#include "mem.h"
+#include "member.h"
+
+bool peek_is_enough(const struct process *process)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/status", (int)process->pid);
+	const struct arch_unwind *unwind = process->arch->unwind;
+	FILE *f = fopen(path, "re");
+	char line[512];
+	bool enough = f != NULL;
+
+	/* Of the first thread: the C library decides for all of them at the start. */
+	while (f && unwind->shadow_line && fgets(line, sizeof(line), f))
+		if (!strncmp(line, unwind->shadow_line, strlen(unwind->shadow_line)) &&
+		    strstr(line, unwind->shadow_word))
+			enough = false;
+	if (f)
+		fclose(f);
+	return enough;
+}
+
+static bool can_peek(const struct machine *m, const struct thread *thread)
+{
+	return m->can_peek && thread->state == THREAD_SEIZED && !thread->asked &&
+	       !thread->is_fresh;
+}
+
+bool peek_learn(struct machine *m, struct thread *thread)
+{
+	if (!can_peek(m, thread) || !glance_tp(m->process, thread->tid, &thread->tp))
+		return false;
+	member_of(thread)->known = true;
+	m->stats.looks++;
+	return true;
+}
+
+/* It sleeps, and where; as long as *count is its count it has not run. */
+static bool finds_asleep(struct machine *m, struct thread *thread, uint64_t *count)
+{
+	return can_peek(m, thread) && glance_count(thread->tid, count) &&
+	       glance_regs(m->process, thread->tid, thread->tp, &thread->regs);
+}
+
+/* Its stack can be judged without what only a stop would tell. */
+static bool look(struct machine *m, struct thread *thread, uint64_t count, struct verdict *v)
+{
+	uint64_t after;
+
+	*v = check_thread(&m->check, thread);
+	if (!glance_count(thread->tid, &after) || after != count)
+		return false;
+	m->stats.looks++;
+	return v->is_clear || (v->what && v->reason == UNWIND_OK);
+}
+
+bool peek_outside(struct machine *m, struct thread *thread)
+{
+	struct verdict v;
+	uint64_t count;
+
+	if (!finds_asleep(m, thread, &count) || !look(m, thread, count, &v))
+		return false;
+	if (v.is_clear) {
+		member_of(thread)->wave = m->wave;
+		member_unblock(thread);
+	} else {
+		member_wait_for(m, thread, &v);
+	}
+	return true;
+}
+
+/* Nobody has its thread pointer, and so its state, but itself. */
+static bool is_alone(struct machine *m, const struct thread *thread)
+{
+	for (size_t i = 0; i < m->threads.nr; i++) {
+		const struct thread *other = m->threads.thread[i];
+
+		if (other != thread && !member_is_gone(other) &&
+		    (other->is_fresh || other->tp == thread->tp))
+			return false;
+	}
+	return true;
+}
+
+/* Step "switch_asleep". */
+static struct err *commit(struct machine *m, struct thread *thread, uint64_t count)
+{
+	uint64_t after;
+	struct err *err;
+
+	if ((err = event_step("switch")) ||
+	    (err = dispatch_commit(m->dispatch, thread->tp, m->target)))
+		return err;
+	/* If it woke up meanwhile it may have come first: it is stopped to be sure. */
+	if (glance_count(thread->tid, &after) && after == count)
+		dispatch_confirm(m->dispatch, thread->tp);
+	else
+		event("woke tid=%d", (int)thread->tid);
+	member_unblock(thread);
+	return NULL;
+}
+
+bool peek_switch(struct machine *m, struct thread *thread)
+{
+	struct verdict v;
+	uint64_t count;
+
+	if (!m->process->arch->dispatch_marks || !m->all_known || m->failed ||
+	    dispatch_is_unsure(m->dispatch, thread->tp) || !is_alone(m, thread) ||
+	    !finds_asleep(m, thread, &count))
+		return false;
+	/* While it sleeps: a mark that it made before is gone then, and counts no more. */
+	m->failed = dispatch_set_tentative(m->dispatch, thread->tp);
+	if (m->failed)
+		return true;
+	if (!look(m, thread, count, &v))
+		return false;
+	if (!v.is_clear) {
+		member_wait_for(m, thread, &v);
+		return true;
+	}
+	m->failed = commit(m, thread, count);
+	return m->failed || member_is_at_target(m, thread);
+}
