@@ -3,7 +3,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 
-.PHONY: all demo check check-machines bench install clean
+.PHONY: all demo check check-machines corpus bench install clean
 
 all:
 	@scripts/deps build
@@ -22,7 +22,15 @@ check:
 check-machines: all
 	@scripts/deps check
 	@mkdir -p build-check/vm
-	@VM_FULL=1 VM_LIMIT=7200 tests/vm/run $(BUILD)/src/stitch build-check/vm arm64
+	@for arch in arm64 s390x ppc64el; do \
+		VM_FULL=1 VM_LIMIT=7200 tests/vm/run $(BUILD)/src/stitch build-check/vm $$arch || \
+			exit 1; \
+	done
+
+# Twelve security fixes of Debian's, each on its daemon under load: hours.
+corpus: all
+	@scripts/deps corpus
+	@python3 tests/corpus/run.py $(BUILD)/src/stitch .corpus
 
 bench: all
 	@scripts/deps bench
@@ -36,4 +44,4 @@ install: all
 	@ninja -C $(BUILD) --quiet install
 
 clean:
-	rm -rf build build-* .demo
+	rm -rf build build-* .demo .corpus

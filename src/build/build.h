@@ -28,7 +28,12 @@ struct build_options {
 	 * and the libraries of a process, or one file.  Empty: as built. */
 	char **binaries;
 	size_t nr_binaries;
+	/* Types whose layout may change: no object of them outlives the change. */
+	char **layouts;
+	size_t nr_layouts;
+	bool constructors;     /* changed ones are left as they are */
 	unsigned strip;
+	bool together;         /* all of binaries that the change is in: one patch */
 	bool replace;          /* the patch takes the place of all before it */
 	char **command;
 	const char *self;      /* this program's file, to act as the compilers */
@@ -49,6 +54,9 @@ struct build_result {
 	size_t nr_funcs, nr_new, nr_line;
 	struct build_note *notes;
 	size_t nr_notes;
+	/* Other files of options->binaries that the change is in, too: a patch is of one. */
+	char **others;
+	size_t nr_others;
 };
 
 struct err *build_patch(const struct build_options *options, struct build_result *result)

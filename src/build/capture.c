@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "mem.h"
@@ -153,6 +154,14 @@ static char **real_env(const struct captured *unit)
 	}
 	*ARRAY_ADD(env, nr) = NULL;
 	return env;
+}
+
+bool capture_has_source(const struct captured *unit)
+{
+	AUTO_FREE char *path = *unit->source == '/' ? mem_strdup(unit->source) :
+			       mem_fmt("%s/%s", unit->cwd, unit->source);
+
+	return !access(path, R_OK);
 }
 
 struct err *capture_compile(const struct captured *unit, const char *const *more,

@@ -29,6 +29,8 @@ void capture_done(struct capture *capture);
 const struct captured *capture_find(const struct capture *capture, const char *output,
 				    bool is_link);
 
+/* The file that it was compiled from is there (still). */
+bool capture_has_source(const struct captured *unit);
 /*
  * Compiles a captured unit once more, to an object file of ours, with more
  * arguments at the end.

@@ -23,16 +23,22 @@ struct known_ref {
 	uint32_t symbol;
 };
 
+/* What an object of the patch has. */
+struct object {
+	json_t *funcs;
+	json_t *callbacks;        /* NULL: none */
+};
+
 struct job {
 	struct emit *emit;
-	const struct match *match;
 	struct slp_out out;
 	struct placed *placed;    /* by unit */
 	uint32_t strings;         /* section with the strings, + 1 */
 	struct known_ref *known;
 	size_t nr_known;
-	json_t *funcs, *refs;
-	json_t *callbacks, *states; /* NULL: none */
+	struct object *objects;   /* as emit's */
+	json_t *refs;
+	json_t *states;           /* NULL: none */
 	uint32_t states_symbol;
 	bool keep_memory;
 	bool progress;            /* something was carried in this round */
@@ -67,6 +73,16 @@ static const struct unit *unit_b(const struct job *job, size_t u)
 	return job->emit->units[u].compare.b;
 }
 
+static const struct match *match_of(const struct job *job, size_t u)
+{
+	return job->emit->objects[job->emit->units[u].object].match;
+}
+
+static struct object *object_of(const struct job *job, size_t u)
+{
+	return &job->objects[job->emit->units[u].object];
+}
+
 static bool is_carried_state(enum part_state state)
 {
 	return state == STATE_CHANGED || state == STATE_NEW;
@@ -88,11 +104,12 @@ static uint32_t find_known(const struct job *job, const char *key)
 }
 
 /* An undefined symbol of the patch with its meaning; the same one each time. */
-static uint32_t add_ref(struct job *job, const char *kind, const char *name,
+static uint32_t add_ref(struct job *job, size_t u, const char *kind, const char *name,
 			const char *version, uint64_t vaddr, bool weak)
 {
-	AUTO_FREE char *key = mem_fmt("%s %s %s %" PRIx64, kind, name,
-				      version ? version : "", vaddr);
+	size_t object = job->emit->units[u].object;
+	AUTO_FREE char *key = mem_fmt("%s %s %s %" PRIx64 " %zu", kind, name,
+				      version ? version : "", vaddr, object);
 	uint32_t symbol = find_known(job, key);
 	struct known_ref *known;
 	json_t *ref;
@@ -103,8 +120,8 @@ static uint32_t add_ref(struct job *job, const char *kind, const char *name,
 	known = ARRAY_ADD(job->known, job->nr_known);
 	known->key = mem_strdup(key);
 	known->symbol = symbol;
-	ref = json_pack("{sI,ss,ss,si}", "symbol", (json_int_t)symbol, "kind", kind,
-			"name", name, "object", 0);
+	ref = json_pack("{sI,ss,ss,sI}", "symbol", (json_int_t)symbol, "kind", kind,
+			"name", name, "object", (json_int_t)object);
 	if (!strcmp(kind, "import")) {
 		if (version)
 			json_object_set_new(ref, "version", json_string(version));
@@ -138,34 +155,36 @@ static bool is_preemptible(const struct image *running, const char *name)
 	return sym && sym->visibility == STV_DEFAULT;
 }
 
-static struct err *ref_linked(struct job *job, const struct symbol *linked, uint32_t *symbol)
+static struct err *ref_linked(struct job *job, size_t u, const struct symbol *linked,
+			      uint32_t *symbol)
 {
 	const char *kind = linked->type == STT_TLS ? "tls" :
 			   linked->type == STT_GNU_IFUNC ? "ifunc" : "address";
 	uint64_t vaddr = linked->value;
 
-	if (linked->type != STT_TLS && !match_vaddr(job->match, linked->value, &vaddr))
+	if (linked->type != STT_TLS && !match_vaddr(match_of(job, u), linked->value, &vaddr))
 		return REFUSE("no-match", "%s is not found in the running binary: no "
 			      "function that could be matched refers to it", linked->name);
-	*symbol = add_ref(job, kind, linked->name, NULL, vaddr, false);
+	*symbol = add_ref(job, u, kind, linked->name, NULL, vaddr, false);
 	return NULL;
 }
 
 /* A name that the unit does not define. */
-static struct err *ref_undefined(struct job *job, const struct symbol *sym, uint32_t *symbol)
+static struct err *ref_undefined(struct job *job, size_t u, const struct symbol *sym,
+				 uint32_t *symbol)
 {
-	const struct image *running = job->match->to;
-	const struct symbol *linked = locate_global(job->match->from, sym->name);
+	const struct image *running = match_of(job, u)->to;
+	const struct symbol *linked = locate_global(match_of(job, u)->from, sym->name);
 
 	if (!strcmp(sym->name, "__klp_this_patch")) {
-		*symbol = add_ref(job, "patch", sym->name, NULL, 0, false);
+		*symbol = add_ref(job, u, "patch", sym->name, NULL, 0, false);
 		return NULL;
 	}
 	if (linked && linked->section == SHN_ABS)
 		return REFUSE("reference-unknown", "%s is an absolute symbol", sym->name);
 	if (linked && !is_preemptible(running, sym->name))
-		return ref_linked(job, linked, symbol);
-	*symbol = add_ref(job, "import", sym->name, import_version(running, sym->name), 0,
+		return ref_linked(job, u, linked, symbol);
+	*symbol = add_ref(job, u, "import", sym->name, import_version(running, sym->name), 0,
 			  sym->bind == STB_WEAK);
 	return NULL;
 }
@@ -181,7 +200,7 @@ static struct err *ref_twin(struct job *job, size_t u, const struct symbol *sym,
 	*symbol = 0;
 	if (!linked)
 		return NULL;
-	return ref_linked(job, linked, symbol);
+	return ref_linked(job, u, linked, symbol);
 }
 
 /* ---- what is carried ---------------------------------------------------- */
@@ -363,15 +382,17 @@ static struct err *use_variable(struct job *job, const struct place *p,
 	return err;
 }
 
-/* A unit that carries a global name; SIZE_MAX if none does. */
-static size_t carrier_of(const struct job *job, const char *name, uint32_t *number)
+/* A unit of u's object that carries a global name; SIZE_MAX if none does.  Another object's
+ * is an import: the dynamic linker says whose it is. */
+static size_t carrier_of(const struct job *job, size_t from, const char *name, uint32_t *number)
 {
 	for (size_t u = 0; u < job->emit->nr_units; u++) {
 		const struct unit *unit = unit_b(job, u);
 		const struct symbol *sym = unit_find_symbol(unit, name);
 
 		if (!sym || sym->bind == STB_LOCAL ||
-		    sym->section >= unit->image->nr_sections)
+		    sym->section >= unit->image->nr_sections ||
+		    job->emit->units[u].object != job->emit->units[from].object)
 			continue;
 		*number = (uint32_t)(sym - unit->image->symtab.symbols);
 		return u;
@@ -388,9 +409,16 @@ static struct err *use_undefined(struct job *job, const struct place *p,
 {
 	const struct symbol *sym = &unit_b(job, p->u)->image->symtab.symbols[p->ref->symbol];
 	uint32_t number = 0;
-	size_t other = carrier_of(job, sym->name, &number);
+	size_t other = carrier_of(job, p->u, sym->name, &number);
 
 	out->addend = p->ref->addend;
+	if (p->ref->formula == RELOC_BASE_PC) {
+		const char *base = job->out.arch->base_symbol;
+
+		if (base && !strcmp(sym->name, base))
+			return NULL; /* no symbol: what code counts from */
+		return REFUSE("relocation-unknown", "%s is used as %s is", sym->name, base);
+	}
 	if (sym->section != SHN_UNDEF && sym->section != SHN_COMMON)
 		return REFUSE("reference-unknown", "%s is an absolute symbol", sym->name);
 	if (other != SIZE_MAX && other != p->u) {
@@ -402,7 +430,7 @@ static struct err *use_undefined(struct job *job, const struct place *p,
 		ref.at = there->value;
 		return translate(job, other, p->part, &ref, out);
 	}
-	return ref_undefined(job, sym, &out->symbol);
+	return ref_undefined(job, p->u, sym, &out->symbol);
 }
 
 static struct err *translate(struct job *job, size_t u, const struct unit_part *part,
@@ -583,7 +611,7 @@ static struct err *copy_eh(struct job *job)
 static const struct symbol *find_folded(const struct job *job, size_t u,
 					const struct symbol *linked)
 {
-	const struct symtab *tab = &job->match->from->symtab;
+	const struct symtab *tab = &match_of(job, u)->from->symtab;
 	const struct unit *old = job->emit->units[u].locate.unit;
 	const struct symbol *own = unit_find_symbol(old, linked->name);
 
@@ -601,10 +629,10 @@ static const struct symbol *find_folded(const struct job *job, size_t u,
 	return NULL;
 }
 
-static struct err *hash_old(const struct job *job, uint64_t vaddr, uint64_t size,
+static struct err *hash_old(const struct match *match, uint64_t vaddr, uint64_t size,
 			    const char *name, char hex[65])
 {
-	const uint8_t *code = image_at(job->match->to, vaddr, size);
+	const uint8_t *code = image_at(match->to, vaddr, size);
 	unsigned char hash[crypto_hash_sha256_BYTES];
 
 	if (!code)
@@ -614,12 +642,12 @@ static struct err *hash_old(const struct job *job, uint64_t vaddr, uint64_t size
 	return NULL;
 }
 
-static struct err *place_of(const struct job *job, const struct symbol *linked,
+static struct err *place_of(const struct match *match, const struct symbol *linked,
 			    uint64_t *vaddr)
 {
-	if (match_vaddr(job->match, linked->value, vaddr) &&
-	    (job->match->how != MATCH_FUNCTIONS ||
-	     match_same_code(job->match, linked->value, *vaddr, linked->size)))
+	if (match_vaddr(match, linked->value, vaddr) &&
+	    (match->how != MATCH_FUNCTIONS ||
+	     match_same_code(match, linked->value, *vaddr, linked->size)))
 		return NULL;
 	return REFUSE("no-match", "%s of the rebuild is not found in the running binary: its "
 		      "code there is other code (another compiler, other flags, another "
@@ -643,7 +671,7 @@ static struct err *add_parts(struct job *job, size_t u, const char *name, json_t
 		    strncmp(sym->name, name, size) ||
 		    !(linked = locate_symbol(&unit->locate, sym->name)))
 			continue;
-		err = place_of(job, linked, &vaddr);
+		err = place_of(match_of(job, u), linked, &vaddr);
 		json_array_append_new(old, json_pack("{so,sI}", "vaddr",
 			json_sprintf("%#" PRIx64, vaddr), "size", (json_int_t)linked->size));
 	}
@@ -663,12 +691,12 @@ static struct err *add_parts(struct job *job, size_t u, const char *name, json_t
 }
 
 /* Every file has its copy of an inline function, the program has one. */
-static bool is_listed(const struct job *job, const struct symbol *linked)
+static bool is_listed(const struct job *job, size_t u, const struct symbol *linked)
 {
 	const json_t *func;
 	size_t i;
 
-	json_array_foreach(job->funcs, i, func)
+	json_array_foreach(object_of(job, u)->funcs, i, func)
 		if (json_integer_value(json_object_get(func, "linked_at")) ==
 		    (json_int_t)linked->value)
 			return true;
@@ -678,30 +706,40 @@ static bool is_listed(const struct job *job, const struct symbol *linked)
 static struct err *add_function(struct job *job, size_t u, const struct symbol *sym,
 				const struct symbol *linked)
 {
+	const struct emit_object *object = &job->emit->objects[job->emit->units[u].object];
 	const struct symbol *folded = find_folded(job, u, linked);
+	const struct match *match = object->match;
 	uint32_t number = (uint32_t)(sym - unit_b(job, u)->image->symtab.symbols);
+	AUTO_FREE char *reason = NULL;
 	uint64_t vaddr;
 	char hex[65];
 	json_t *func;
 	struct err *err;
 
-	if (is_listed(job, linked))
+	if (is_listed(job, u, linked))
 		return NULL;
 	if (folded)
 		return REFUSE("folded-function", "%s and %s are one function in the program",
 			      sym->name, folded->name);
-	if ((err = place_of(job, linked, &vaddr)) ||
-	    (err = hash_old(job, vaddr, linked->size, sym->name, hex)))
+	if ((err = place_of(match, linked, &vaddr)) ||
+	    (err = hash_old(match, vaddr, linked->size, sym->name, hex)))
 		return err;
+	reason = explain_reason(&job->emit->explain, &job->emit->units[u].compare,
+				sym->section);
 	func = json_pack("{ss,sI,sI,so,sI,ss,sI,ss,ss}", "name", sym->name,
 			 "linked_at", (json_int_t)linked->value,
-			 "sympos", (json_int_t)locate_sympos(job->match->from, linked),
+			 "sympos", (json_int_t)locate_sympos(match->from, linked),
 			 "vaddr", json_sprintf("%#" PRIx64, vaddr),
 			 "size", (json_int_t)linked->size, "old_sha256", hex,
 			 "new", (json_int_t)carried_symbol(job, u, number),
-			 "reason", "changed", "file", unit_b(job, u)->file);
-	json_array_append_new(job->funcs, func);
+			 "reason", reason, "file", unit_b(job, u)->file);
+	json_array_append_new(object_of(job, u)->funcs, func);
 	job->emit->nr_funcs++;
+	if (startup_has(&object->startup, linked->value))
+		emit_note(job->emit, "runs-at-start", "%s is called only while the program "
+			  "starts, as far as its code tells: in a process that has started "
+			  "its change has no effect; what it set up can be changed in a "
+			  "callback", sym->name);
 	return add_parts(job, u, sym->name, func);
 }
 
@@ -747,18 +785,20 @@ static struct err *add_callback(struct job *job, size_t u, enum slp_callback whi
 {
 	AUTO_FREE char *name = mem_fmt("__klp_%s", slp_callback_name(which));
 	const struct symbol *sym = find_own(job, u, name);
+	struct object *object = object_of(job, u);
 	uint32_t number;
 
 	if (!sym)
 		return NULL;
-	if (json_object_get(job->callbacks, slp_callback_name(which)))
+	if (json_object_get(object->callbacks, slp_callback_name(which)))
 		return REFUSE("two-callbacks", "two files of %s have a %s callback: make one "
-			      "of them call the other", job->emit->object_name,
+			      "of them call the other",
+			      job->emit->objects[job->emit->units[u].object].name,
 			      slp_callback_name(which));
 	number = (uint32_t)(sym - unit_b(job, u)->image->symtab.symbols);
-	if (!job->callbacks)
-		job->callbacks = json_object();
-	json_object_set_new(job->callbacks, slp_callback_name(which),
+	if (!object->callbacks)
+		object->callbacks = json_object();
+	json_object_set_new(object->callbacks, slp_callback_name(which),
 			    json_integer(carried_symbol(job, u, number)));
 	return NULL;
 }
@@ -826,28 +866,41 @@ static json_t *json_notes(const struct emit *emit)
 	return notes;
 }
 
+static json_t *make_object(const struct job *job, size_t n)
+{
+	const struct emit_object *object = &job->emit->objects[n];
+	AUTO_FREE char *id = image_build_id_hex(object->match->to);
+	json_t *meta = json_pack("{ss,ss,sO}", "name", object->name, "build_id", id,
+				 "functions", job->objects[n].funcs);
+
+	if (job->objects[n].callbacks)
+		json_object_set(meta, "callbacks", job->objects[n].callbacks);
+	return meta;
+}
+
 static void make_meta(struct job *job)
 {
 	const struct emit *emit = job->emit;
-	AUTO_FREE char *id = image_build_id_hex(job->match->to);
-	json_t *object = json_pack("{ss,ss,sO}", "name", emit->object_name, "build_id", id,
-				   "functions", job->funcs);
-	bool is_new = job->callbacks || job->states;
+	bool is_new = job->states != NULL;
+	json_t *objects = json_array();
 
 	for (size_t i = 0; i < json_array_size(job->refs); i++)
 		is_new |= !strcmp(json_string_value(json_object_get(
 			json_array_get(job->refs, i), "kind")), "patch");
-	if (job->callbacks)
-		json_object_set(object, "callbacks", job->callbacks);
-	job->out.meta = json_pack("{si,ss,ss,ss,ss,ss,sb,sb,s[o],sO,so}",
+	for (size_t i = 0; i < emit->nr_objects; i++) {
+		is_new |= job->objects[i].callbacks != NULL;
+		json_array_append_new(objects, make_object(job, i));
+	}
+	job->out.meta = json_pack("{si,ss,ss,ss,ss,ss,sb,sb,so,sO,so}",
 				  "format", is_new ? SLP_FORMAT : 1, "name", emit->patch_name,
 				  "description", emit->description,
 				  "arch", job->out.arch->name,
 				  "created_by", emit->created_by,
-				  "matched", match_how_text(job->match->how),
+				  "matched", match_how_text(emit->objects[0].match->how),
 				  "replace", emit->replace, "keep_memory", job->keep_memory,
-				  "objects", object, "references", job->refs,
+				  "objects", objects, "references", job->refs,
 				  "notes", json_notes(emit));
+	json_object_set_new(job->out.meta, "lines", explain_lines(&emit->explain));
 	if (job->states) {
 		json_object_set(job->out.meta, "states", job->states);
 		json_object_set_new(job->out.meta, "states_symbol",
@@ -878,18 +931,22 @@ static struct err *fill(struct job *job)
 	/* Last: exception tables and personalities may pull more in. */
 	if ((err = copy_eh(job)) || (err = translate_all(job)))
 		return err;
-	if (!job->emit->nr_funcs && !job->callbacks)
-		return err_new(ERR_UNSUPPORTED, "nothing-to-patch", "no function of %s "
-			       "changes: there is nothing to patch", job->emit->object_name);
+	for (size_t i = 0; i < job->emit->nr_objects; i++)
+		if (!json_array_size(job->objects[i].funcs) && !job->objects[i].callbacks)
+			return err_new(ERR_UNSUPPORTED, "nothing-to-patch", "no function of %s "
+				       "changes: there is nothing to patch",
+				       job->emit->objects[i].name);
 	make_meta(job);
 	return NULL;
 }
 
 static void job_init(struct job *job, struct emit *emit)
 {
-	*job = (struct job){ .emit = emit, .match = emit->match };
-	job->out.arch = emit->match->to->arch;
-	job->funcs = json_array();
+	*job = (struct job){ .emit = emit };
+	job->out.arch = emit->objects[0].match->to->arch;
+	job->objects = mem_alloc(emit->nr_objects * sizeof(*job->objects));
+	for (size_t i = 0; i < emit->nr_objects; i++)
+		job->objects[i].funcs = json_array();
 	job->refs = json_array();
 	job->placed = mem_alloc(emit->nr_units * sizeof(*job->placed));
 	for (size_t u = 0; u < emit->nr_units; u++) {
@@ -912,9 +969,12 @@ static void job_done(struct job *job)
 		free(job->known[i].key);
 	free(job->known);
 	free(job->placed);
-	json_decref(job->funcs);
+	for (size_t i = 0; i < job->emit->nr_objects; i++) {
+		json_decref(job->objects[i].funcs);
+		json_decref(job->objects[i].callbacks);
+	}
+	free(job->objects);
 	json_decref(job->refs);
-	json_decref(job->callbacks);
 	json_decref(job->states);
 	slp_out_done(&job->out);
 }

@@ -7,12 +7,22 @@
 #define STITCH_BUILD_EMIT_H
 
 #include "compare.h"
+#include "explain.h"
 #include "locate.h"
 #include "match.h"
 #include "slp.h"
+#include "startup.h"
+
+/* A program or library that the patch is for. */
+struct emit_object {
+	const struct match *match;
+	const char *name;        /* of the running binary */
+	struct startup startup;  /* of the linked image */
+};
 
 struct emit_unit {
 	const char *name;      /* for people: the object file */
+	size_t object;         /* that it is part of */
 	struct compare compare;
 	struct locate locate;  /* of the object as built for the image */
 	bool is_new;           /* a file that the change adds: no twin, no place */
@@ -23,10 +33,11 @@ struct emit_note {
 };
 
 struct emit {
-	const struct match *match;
+	struct emit_object *objects; /* one or more, of one architecture */
+	size_t nr_objects;
+	struct explain explain;  /* the diff's lines, and the units' */
 	struct emit_unit *units;
 	size_t nr_units;
-	const char *object_name; /* of the running binary */
 	const char *patch_name, *description, *created_by;
 	bool replace;
 	/* results */

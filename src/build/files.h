@@ -13,6 +13,8 @@ int files_copy(const char *from, const char *to);
 uint64_t files_now_ns(void); /* CLOCK_REALTIME */
 struct err *files_make_dir(const char *path) __attribute__((warn_unused_result));
 bool files_exist(const char *path);
+/* What is behind its last slash. */
+const char *files_last_part(const char *path);
 struct err *files_remove_tree(const char *path) __attribute__((warn_unused_result));
 struct err *files_copy_tree(const char *from, const char *to)
 	__attribute__((warn_unused_result));

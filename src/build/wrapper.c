@@ -22,15 +22,8 @@ static const char *const compilers[] = {
 	"cc", "gcc", "c++", "g++", "clang", "clang++", "c99", "c89",
 };
 
-static const char *last_part(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 /*
- * cc, gcc-12, clang-14, x86_64-linux-gnu-gcc, x86_64-linux-gnu-g++-12: after
+ * cc, gcc-12, clang-14, MACHINE-linux-gnu-gcc, MACHINE-linux-gnu-g++-12: after
  * the triplet and before the version the name is one of the list.
  */
 static bool is_compiler(const char *name)
@@ -53,12 +46,12 @@ static bool is_compiler(const char *name)
 
 bool wrapper_is_wanted(const char *argv0)
 {
-	return getenv(WRAPPER_CAPTURE) && is_compiler(last_part(argv0));
+	return getenv(WRAPPER_CAPTURE) && is_compiler(files_last_part(argv0));
 }
 
 static bool has_ending(const char *arg, const char *const *endings)
 {
-	const char *dot = strrchr(last_part(arg), '.');
+	const char *dot = strrchr(files_last_part(arg), '.');
 
 	for (; dot && *endings; endings++)
 		if (!strcmp(dot, *endings))
@@ -187,7 +180,7 @@ static int exit_status(int status)
 /* cc -c a/b.c writes b.o */
 static char *default_output(const char *source)
 {
-	char *name = mem_strdup(last_part(source));
+	char *name = mem_strdup(files_last_part(source));
 	char *dot = strrchr(name, '.');
 	char *out = mem_fmt("%.*s.o", (int)(dot ? dot - name : (long)strlen(name)), name);
 
@@ -290,13 +283,13 @@ int wrapper_main(char **argv)
 {
 	struct command cmd = { .argv = argv };
 	const char *cache = getenv(WRAPPER_CACHE);
-	AUTO_FREE char *real = find_real(last_part(argv[0]));
+	AUTO_FREE char *real = find_real(files_last_part(argv[0]));
 	char **real_argv = NULL;
 	size_t nr = 0;
 	int status;
 
 	if (!real) {
-		fprintf(stderr, "stitch: no %s in PATH\n", last_part(argv[0]));
+		fprintf(stderr, "stitch: no %s in PATH\n", files_last_part(argv[0]));
 		return 127;
 	}
 	parse(&cmd);

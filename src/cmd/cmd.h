@@ -21,11 +21,14 @@ enum {
 };
 
 struct options {
-	bool json, verbose, all, explain, no_wait, resume, replace, follow;
+	bool json, verbose, all, explain, no_wait, resume, replace, follow, constructors, together;
 	unsigned timeout_ms;
 	const char *exe, *name, *core;
 	/* build */
 	const char *source, *patch, *binary, *output, *work, *description;
+	const char *debian, *fix_from, *only;
+	char **layouts;    /* --allow-layout */
+	size_t nr_layouts;
 	unsigned strip;
 	char **words;      /* what is not an option */
 	int nr_words;
@@ -36,6 +39,11 @@ typedef int cmd_run(const struct options *options);
 
 cmd_run cmd_follow, cmd_apply, cmd_check, cmd_revert, cmd_cancel, cmd_force, cmd_list,
 	cmd_status, cmd_stack, cmd_show, cmd_build;
+struct slp;
+/* show, of a patch: why each function is in it, and which carries each line of the diff. */
+void cmd_explain(const struct slp *slp);
+/* build --debian; does not return if it goes well. */
+cmd_run cmd_debian;
 
 /* Prints an error once and ends it; the status that goes with it. NULL: 0. */
 int cmd_fail(const struct options *options, struct err *err);

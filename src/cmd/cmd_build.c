@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* build: a patch file from a source tree and a diff */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "build.h"
 #include "cmd.h"
+#include "files.h"
 #include "maps.h"
 #include "mem.h"
+#include "slp.h"
 
 static void print_progress(void *arg, const char *text)
 {
@@ -34,6 +41,60 @@ static struct err *binaries_of(pid_t pid, char ***binaries, size_t *nr)
 	return err;
 }
 
+static bool is_regular(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+static char ***found;
+static size_t *nr_found;
+
+/* A link in a folder leads elsewhere in it only if it is relative. */
+static bool leads_out(const char *path)
+{
+	char to;
+
+	return readlink(path, &to, 1) == 1 && to == '/';
+}
+
+/* Programs and libraries: of 64 bits, as all ports are. */
+static int take_binary(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	bool is_file = (type == FTW_F && S_ISREG(st->st_mode)) ||
+		       (type == FTW_SL && !leads_out(path) && is_regular(path));
+	AUTO_CLOSE int fd = is_file ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	uint8_t head[18] = { 0 };
+
+	(void)where;
+	if (fd >= 0 && read(fd, head, sizeof(head)) == sizeof(head) &&
+	    !memcmp(head, ELFMAG, SELFMAG) && head[EI_CLASS] == ELFCLASS64 &&
+	    (head[16] | head[17]) >= ET_EXEC && (head[16] | head[17]) <= ET_DYN)
+		*ARRAY_ADD(*found, *nr_found) = mem_strdup(path);
+	return 0;
+}
+
+/* What is in a folder: a package as it is shipped. */
+static struct err *binaries_in(const char *folder, char ***binaries, size_t *nr)
+{
+	found = binaries;
+	nr_found = nr;
+	if (nftw(folder, take_binary, 16, FTW_PHYS))
+		return err_sys(errno, "%s", folder);
+	if (!*nr)
+		return err_new(ERR_FAILED, "not-elf", "%s has no program and no library in it",
+			       folder);
+	return NULL;
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
 static struct err *check_options(const struct options *o)
 {
 	const char *missing = !o->source ? "--source DIR" : !o->patch ? "--patch FILE" :
@@ -47,9 +108,9 @@ static struct err *check_options(const struct options *o)
 	return NULL;
 }
 
-static void print_result(const struct options *o, const struct build_result *r)
+static void print_result(const char *output, const struct build_result *r)
 {
-	printf("%s: patches %zu function%s of %s", o->output, r->nr_funcs,
+	printf("%s: patches %zu function%s of %s", output, r->nr_funcs,
 	       r->nr_funcs == 1 ? "" : "s", r->object);
 	if (r->nr_new)
 		printf(", adds %zu", r->nr_new);
@@ -58,14 +119,14 @@ static void print_result(const struct options *o, const struct build_result *r)
 		printf("  note: %s\n", r->notes[i].text);
 }
 
-static json_t *json_result(const struct options *o, const struct build_result *r)
+static json_t *json_result(const char *output, const struct build_result *r)
 {
 	json_t *notes = json_array();
 
 	for (size_t i = 0; i < r->nr_notes; i++)
 		json_array_append_new(notes, json_pack("{ss,ss}", "kind", r->notes[i].kind,
 						       "text", r->notes[i].text));
-	return json_pack("{ss,ss*,ss*,sI,sI,sI,sI,sI,so}", "output", o->output,
+	return json_pack("{ss,ss*,ss*,sI,sI,sI,sI,sI,so}", "output", output,
 			 "object", r->object, "matched", r->matched,
 			 "objects_built", (json_int_t)r->nr_units,
 			 "objects_compared", (json_int_t)r->nr_compared,
@@ -74,31 +135,102 @@ static json_t *json_result(const struct options *o, const struct build_result *r
 			 "line_noise", (json_int_t)r->nr_line, "notes", notes);
 }
 
+/* fix.slp is the patch of one object, fix.OBJECT.slp that of another. */
+static char *other_output(const char *output, const char *path)
+{
+	size_t len = strlen(output);
+
+	if (len > 4 && !strcmp(output + len - 4, ".slp"))
+		len -= 4;
+	return mem_fmt("%.*s.%s.slp", (int)len, output, files_last_part(path));
+}
+
+/* One patch; its line, or its object for all in JSON. */
+static struct err *build_one(const struct options *o, const struct build_options *build,
+			     struct build_result *result, json_t *all)
+{
+	struct err *err = build_patch(build, result);
+	AUTO_SLP struct slp *slp = NULL;
+
+	if (!err && o->json)
+		json_array_append_new(all, json_result(build->output, result));
+	else if (!err)
+		print_result(build->output, result);
+	if (!err && o->explain && !o->json && !(err = slp_open(build->output, &slp)))
+		cmd_explain(slp);
+	return err;
+}
+
+/* A fix may be in several objects; what the builds made is there already. */
+static struct err *build_other(const struct options *o, const struct build_options *first,
+			       char *path, json_t *all)
+{
+	AUTO_FREE char *output = other_output(first->output, path), *name = NULL, *work = NULL;
+	struct build_options build = *first;
+	struct build_result result = { 0 };
+	struct err *err;
+
+	build.binaries = &path;
+	build.nr_binaries = 1;
+	build.output = output;
+	if (!first->work)
+		build.work = work = mem_fmt("%s.work", first->output);
+	if (first->name)
+		build.name = name = mem_fmt("%s-%s", first->name, files_last_part(path));
+	err = build_one(o, &build, &result, all);
+	build_result_done(&result);
+	return err ? err_wrap(err, "%s", path) : NULL;
+}
+
+/* all holds one at least, and is taken over. */
+static void print_json(json_t *all)
+{
+	json_t *first = json_incref(json_array_get(all, 0));
+
+	json_array_remove(all, 0);
+	if (json_array_size(all))
+		json_object_set(first, "others", all);
+	json_decref(all);
+	cmd_print_json(first);
+}
+
 int cmd_build(const struct options *o)
 {
 	struct build_result result = { 0 };
 	struct build_options build = {
 		.source = o->source, .patch = o->patch, .output = o->output,
 		.work = o->work, .name = o->name, .description = o->description,
-		.replace = o->replace, .strip = o->strip, .command = o->command, .created_by = "stitch " STITCH_VERSION,
+		.layouts = o->layouts, .nr_layouts = o->nr_layouts,
+		.constructors = o->constructors, .together = o->together,
+		.replace = o->replace, .strip = o->strip, .command = o->command,
+		.created_by = "stitch " STITCH_VERSION,
 		.progress = print_progress, .arg = (void *)(uintptr_t)o };
 	char self[PATH_MAX] = "";
+	struct err *err;
+	json_t *all;
 	pid_t pid;
-	struct err *err = check_options(o);
 
+	if (o->debian)
+		return cmd_debian(o);
+	all = json_array();
+	err = check_options(o);
 	if (!err && readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		err = err_new(ERR_FAILED, "system", "/proc/self/exe cannot be read");
 	build.self = self;
 	if (!err && o->binary && cmd_is_pid(o->binary, &pid))
 		err = binaries_of(pid, &build.binaries, &build.nr_binaries);
+	else if (!err && o->binary && is_folder(o->binary))
+		err = binaries_in(o->binary, &build.binaries, &build.nr_binaries);
 	else if (!err && o->binary)
 		*ARRAY_ADD(build.binaries, build.nr_binaries) = mem_strdup(o->binary);
 	if (!err)
-		err = build_patch(&build, &result);
+		err = build_one(o, &build, &result, all);
+	for (size_t i = 0; i < result.nr_others && !err; i++)
+		err = build_other(o, &build, result.others[i], all);
 	if (!err && o->json)
-		cmd_print_json(json_result(o, &result));
-	else if (!err)
-		print_result(o, &result);
+		print_json(all);
+	else
+		json_decref(all);
 	build_result_done(&result);
 	for (size_t i = 0; i < build.nr_binaries; i++)
 		free(build.binaries[i]);

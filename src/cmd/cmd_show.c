@@ -33,6 +33,54 @@ static void print_func(const struct slp *slp, const struct slp_func *func)
 		       func->parts[i].vaddr);
 }
 
+static void print_line(const json_t *row)
+{
+	const json_t *functions = json_object_get(row, "functions"), *name;
+	json_int_t first = json_integer_value(json_object_get(row, "first"));
+	json_int_t last = json_integer_value(json_object_get(row, "last"));
+	const char *file = json_string_value(json_object_get(row, "file"));
+	size_t i;
+
+	printf("  %c %s:%" JSON_INTEGER_FORMAT,
+	       json_is_true(json_object_get(row, "removed")) ? '-' : '+', file ? file : "?",
+	       first);
+	if (last != first)
+		printf("-%" JSON_INTEGER_FORMAT, last);
+	printf(": %s", json_array_size(functions) ? "" : "no code of its own");
+	json_array_foreach(functions, i, name)
+		printf("%s%s", i ? ", " : "", json_is_string(name) ? json_string_value(name) :
+								      "?");
+	printf("\n");
+}
+
+static json_t *meta_of(const struct slp *slp)
+{
+	const struct section *meta = image_find_section(slp->image, ".stitch.meta");
+	json_error_t why;
+
+	return json_loadb((const char *)meta->data, meta->size, 0, &why);
+}
+
+/* Which function carries each line of the diff. */
+static void print_lines(const struct slp *slp)
+{
+	json_t *meta = meta_of(slp), *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(meta, "lines"), i, row)
+		print_line(row);
+	json_decref(meta);
+}
+
+void cmd_explain(const struct slp *slp)
+{
+	for (size_t i = 0; i < slp->nr_objects; i++)
+		for (size_t j = 0; j < slp->objects[i].nr_funcs; j++)
+			printf("  %s: %s\n", slp->objects[i].funcs[j].name,
+			       slp->objects[i].funcs[j].reason);
+	print_lines(slp);
+}
+
 static void print_slp(const struct slp *slp)
 {
 	printf("patch %s for %s\n", slp->name, slp->image->arch->name);
@@ -66,6 +114,7 @@ static void print_slp(const struct slp *slp)
 	}
 	for (size_t i = 0; i < slp->nr_notes; i++)
 		printf("  note: %s: %s\n", slp->notes[i].kind, slp->notes[i].text);
+	print_lines(slp);
 	if (slp->replace)
 		printf("  takes the place of all patches that were applied before it\n");
 	if (slp->keep_memory)
@@ -75,8 +124,6 @@ static void print_slp(const struct slp *slp)
 int cmd_show(const struct options *options)
 {
 	AUTO_SLP struct slp *slp = NULL;
-	const struct section *meta;
-	json_error_t why;
 	json_t *root;
 	struct err *err;
 
@@ -90,8 +137,7 @@ int cmd_show(const struct options *options)
 		print_slp(slp);
 		return EXIT_DONE;
 	}
-	meta = image_find_section(slp->image, ".stitch.meta");
-	root = json_loadb((const char *)meta->data, meta->size, 0, &why);
+	root = meta_of(slp);
 	json_object_set_new(root, "digest", json_string(slp->digest));
 	cmd_print_json(root);
 	return EXIT_DONE;

@@ -34,7 +34,9 @@ static const struct command {
 };
 
 enum { OPT_EXE = 256, OPT_SOURCE, OPT_PATCH, OPT_BINARY, OPT_WORK, OPT_DESCRIPTION,
-       OPT_VERSION, OPT_CORE, OPT_NO_WAIT, OPT_RESUME, OPT_REPLACE, OPT_FOLLOW };
+       OPT_VERSION, OPT_CORE, OPT_NO_WAIT, OPT_RESUME, OPT_REPLACE, OPT_FOLLOW, OPT_DEBIAN,
+       OPT_FIX_FROM, OPT_ALLOW_LAYOUT, OPT_CONSTRUCTOR,
+       OPT_ONLY, OPT_TOGETHER };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -51,9 +53,15 @@ static const struct option long_options[] = {
 	{ "replace", no_argument, NULL, OPT_REPLACE },
 	{ "resume", no_argument, NULL, OPT_RESUME },
 	{ "follow", no_argument, NULL, OPT_FOLLOW },
+	{ "debian", required_argument, NULL, OPT_DEBIAN },
+	{ "fix-from", required_argument, NULL, OPT_FIX_FROM },
+	{ "only", required_argument, NULL, OPT_ONLY },
+	{ "together", no_argument, NULL, OPT_TOGETHER },
 	{ "source", required_argument, NULL, OPT_SOURCE },
 	{ "patch", required_argument, NULL, OPT_PATCH },
 	{ "binary", required_argument, NULL, OPT_BINARY },
+	{ "allow-constructor", no_argument, NULL, OPT_CONSTRUCTOR },
+	{ "allow-layout", required_argument, NULL, OPT_ALLOW_LAYOUT },
 	{ "output", required_argument, NULL, 'o' },
 	{ "work", required_argument, NULL, OPT_WORK },
 	{ "description", required_argument, NULL, OPT_DESCRIPTION },
@@ -78,12 +86,26 @@ static const char option_help[] =
 	"      --source DIR       the source tree; it is copied, not changed\n"
 	"      --patch FILE       the diff to apply to it\n"
 	"  -p, --strip N          as patch -pN (default 1)\n"
-	"      --binary FILE|PID  the program or library that runs (default: as built)\n"
+	"      --binary FILE|PID  the program or library that runs, a folder with it, or a\n"
+	"                         process that has it (default: as built)\n"
+	"      --debian PACKAGE[=VERSION]\n"
+	"                         instead of --source and a build command: the source of\n"
+	"                         that Debian package, built as Debian does, for the\n"
+	"                         package as shipped (default: the version installed)\n"
+	"      --fix-from VERSION instead of --patch: the patches that this version of the\n"
+	"                         package adds\n"
+	"      --only TEXT        of those, the ones whose name has TEXT in it (a CVE)\n"
 	"  -o, --output FILE      the patch file to write\n"
 	"  -n, --name NAME        the patch's name (default: from --output)\n"
 	"      --description TEXT what it is for\n"
 	"      --work DIR         working folder (default: OUTPUT.work)\n"
+	"      --together             a change in several programs and libraries: one patch of\n"
+	"                         all, which are switched at once, not a patch of each\n"
 	"      --replace          the patch takes the place of all that were applied before\n"
+	"      --allow-constructor    a constructor may change; it does not run again\n"
+	"      --allow-layout TYPE\n"
+	"                         TYPE (\"struct session\") may change its layout: no object of\n"
+	"                         it outlives the change; may be given again\n"
 	"  -e, --explain          say why each function is in the patch\n"
 	"\n"
 	"Exit status: 0 done, 1 failed, 2 usage, 3 not now, 4 unsupported,\n"
@@ -146,9 +168,15 @@ static int take_option(struct options *o, int opt)
 	case OPT_RESUME: o->resume = true; break;
 	case OPT_FOLLOW: o->follow = true; break;
 	case 'n': o->name = optarg; break;
+	case OPT_DEBIAN: o->debian = optarg; break;
+	case OPT_FIX_FROM: o->fix_from = optarg; break;
+	case OPT_ONLY: o->only = optarg; break;
+	case OPT_TOGETHER: o->together = true; break;
 	case OPT_SOURCE: o->source = optarg; break;
 	case OPT_PATCH: o->patch = optarg; break;
 	case OPT_BINARY: o->binary = optarg; break;
+	case OPT_CONSTRUCTOR: o->constructors = true; break;
+	case OPT_ALLOW_LAYOUT: *ARRAY_ADD(o->layouts, o->nr_layouts) = optarg; break;
 	case 'o': o->output = optarg; break;
 	case OPT_WORK: o->work = optarg; break;
 	case OPT_DESCRIPTION: o->description = optarg; break;
@@ -212,5 +240,7 @@ int main(int argc, char **argv)
 	options.nr_words--;
 	if (options.verbose)
 		event_set_sink(print_event, stderr);
-	return command->run(&options);
+	status = command->run(&options);
+	free(options.layouts);
+	return status;
 }

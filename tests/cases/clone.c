@@ -1,4 +1,5 @@
 // EXPECT: carried work.constprop.0
+// EXPECT clang: carried work
 #include "live.h"
 static __attribute__((noinline)) int work(int x, int mode) {
 	if (mode == 3)

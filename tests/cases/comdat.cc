@@ -1,4 +1,5 @@
 // EXPECT: carried _Z4bothi
+// EXPECT clang: carried _Z5otheri,check,main
 // SECOND: comdat_other.cc
 // BUILDS: g++ -O2
 #include "live.h"

@@ -1,4 +1,5 @@
 // EXPECT: refused changed-constructor
+// EXPECT clang: refused nothing-to-patch
 #include "live.h"
 static int ready;
 __attribute__((constructor)) static void init(void) { ready = 1; }

@@ -1,4 +1,5 @@
 // EXPECT: carried f
+// EXPECT powerpc64le: refused relocation-unknown
 // BUILDS: -O2 -fPIC -fno-plt; -O2 -fPIC; clang -O2 -fPIC
 #include "live.h"
 extern int shared_value;

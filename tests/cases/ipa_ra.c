@@ -1,4 +1,7 @@
 // EXPECT: carried leaf,caller,check
+// EXPECT clang: carried leaf
+// EXPECT s390x: carried leaf
+// EXPECT powerpc64le: carried leaf
 // NOTES: callers rely on what leaf leaves alone (-fipa-ra)
 #include "live.h"
 static __attribute__((noinline)) long leaf(long x) {

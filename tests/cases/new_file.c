@@ -1,4 +1,5 @@
 // EXPECT: carried f
+// EXPECT clang: carried check,f,main
 // ADD: new_file_added.c
 #include "live.h"
 #if 0 //-

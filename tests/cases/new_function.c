@@ -1,4 +1,5 @@
 // EXPECT: carried f
+// EXPECT clang: carried check,f,main
 // NEW: 1
 #include "live.h"
 static int total;

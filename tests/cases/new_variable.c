@@ -1,4 +1,5 @@
 // EXPECT: carried f
+// EXPECT clang: carried check,f,main
 #include "live.h"
 static int fresh = 30; //+
 static int zeroed[100]; //+

@@ -1,4 +1,5 @@
 // EXPECT: carried helper
+// EXPECT clang: carried check,main
 // SECOND: same_names_other.c
 #include "live.h"
 int other(int x);

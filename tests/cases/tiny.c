@@ -1,4 +1,5 @@
 // EXPECT: carried tiny
+// EXPECT clang: carried check,main,tiny
 // APPLY: refused function-too-short
 // BUILDS: -Os
 #include "live.h"

@@ -1,4 +1,5 @@
 // EXPECT: carried f
+// EXPECT clang: carried check,f
 // LIBRARY
 #define LIVE_NO_MAIN
 #include "live.h"

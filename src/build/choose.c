@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work.h"
+
+#include <elf.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "mem.h"
+
+size_t work_locate_pairs(struct job *job, const struct image *image, struct err **err)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < job->nr_pairs && !*err; i++) {
+		struct pair *pair = &job->pairs[i];
+
+		pair->in_image = false;
+		if (!pair->plain)
+			continue;
+		*err = locate_unit(image, pair->plain, &pair->locate, &pair->in_image);
+		*err = err_wrap(*err, "%s", pair->name);
+		nr += pair->in_image;
+	}
+	return nr;
+}
+
+/* How well a linked image fits a binary that runs: more is better. */
+static int rate_fit(const struct image *linked, const char *linked_name,
+		    const struct image *running, const char *running_name)
+{
+	struct match match;
+	const char *soname = image_soname(running), *name = files_last_part(linked_name);
+	bool same_name = !strcmp(name, files_last_part(running_name));
+	struct err *err;
+	int rate;
+
+	/* Of files that are one but for their names, the one that the build named. */
+	if (image_has_build_id(linked, running->build_id, running->build_id_size))
+		return same_name ? 5 : 4;
+	err = match_images(linked, running, &match);
+	rate = err ? 0 : match.how == MATCH_LAYOUT ? 3 :
+	       match.nr_matched * 2 > match.nr_funcs ? 1 : 0;
+	if (rate == 1 && (same_name || (soname && !strcmp(name, soname))))
+		rate = 2;
+	err_free(err);
+	match_done(&match);
+	return rate;
+}
+
+static const char *binary_name(const char *path, const struct image *image, char *buffer)
+{
+	const char *soname = image_soname(image);
+	ssize_t got = readlink(path, buffer, PATH_MAX - 1);
+
+	if (soname)
+		return soname;
+	if (got > 0) {
+		buffer[got] = 0;
+		return files_last_part(buffer);
+	}
+	return files_last_part(path);
+}
+
+/* Of all linked images that hold a changed object and all given binaries the
+ * pair that fits best. */
+static struct err *choose_running(struct job *job, const struct captured *link,
+				  struct image *linked, int *best, bool *keep)
+{
+	for (size_t i = 0; i < job->o->nr_binaries; i++) {
+		struct image *running = NULL;
+		char buffer[PATH_MAX];
+		struct err *err = image_open(job->o->binaries[i], &running);
+		int rate;
+
+		if (!err && (err = arch_need_patch(running->arch)))
+			image_free(running);
+		if (err)
+			return err;
+		rate = rate_fit(linked, link->output, running, job->o->binaries[i]);
+		/* Not by functions alone: programs of one tree share most of them. */
+		if (rate >= 3)
+			*ARRAY_ADD(job->fits, job->nr_fits) = job->o->binaries[i];
+		if (rate <= *best) {
+			image_free(running);
+			continue;
+		}
+		*best = rate;
+		*keep = true;
+		image_free(job->running);
+		job->running = running;
+		free(job->running_name);
+		job->running_name = mem_strdup(binary_name(job->o->binaries[i], running,
+							   buffer));
+	}
+	return NULL;
+}
+
+static struct err *consider(struct job *job, const struct captured *link, int *best,
+			    size_t *nr_fit, char **names)
+{
+	struct image *linked = NULL;
+	bool keep = false;
+	char *more;
+	struct err *err = image_open(link->file, &linked);
+
+	if (err) {
+		err_free(err); /* a script, an object of ld -r: no image */
+		return NULL;
+	}
+	if ((linked->type != ET_EXEC && linked->type != ET_DYN) ||
+	    !work_locate_pairs(job, linked, &err) || err) {
+		image_free(linked);
+		return err;
+	}
+	++*nr_fit;
+	more = mem_fmt("%s%s%s", *names ? *names : "", *names ? ", " : "",
+		       files_last_part(link->output));
+	free(*names);
+	*names = more;
+	if (job->o->nr_binaries)
+		err = choose_running(job, link, linked, best, &keep);
+	else
+		keep = *nr_fit == 1;
+	if (keep) {
+		image_free(job->linked);
+		job->linked = linked;
+		if (!job->o->nr_binaries) {
+			free(job->running_name);
+			job->running_name = mem_strdup(image_soname(linked) ?
+				image_soname(linked) : files_last_part(link->output));
+		}
+	} else {
+		image_free(linked);
+	}
+	return err;
+}
+
+struct err *work_choose(struct job *job)
+{
+	AUTO_FREE char *names = NULL;
+	size_t nr_fit = 0;
+	int best = 0;
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < job->old.nr && !err; i++) {
+		const struct captured *link = &job->old.items[i];
+
+		if (link->is_link && capture_find(&job->old, link->output, true) == link)
+			err = consider(job, link, &best, &nr_fit, &names);
+	}
+	if (err)
+		return err;
+	if (!nr_fit)
+		return err_new(ERR_UNSUPPORTED, "not-linked", "the objects that change are in "
+			       "no program or library that was linked");
+	if (!job->o->nr_binaries && nr_fit > 1)
+		return err_new(ERR_USAGE, "which-binary", "the objects that change are in "
+			       "several images (%s): say which with --binary", names);
+	if (!job->linked)
+		return err_new(ERR_UNSUPPORTED, "no-match", "none of the given binaries is "
+			       "like what was linked (%s)", names);
+	return NULL;
+}
+
+static bool is_known(const struct image *image, struct image *const *known, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (image_has_build_id(image, known[i]->build_id, known[i]->build_id_size))
+			return true;
+	return false;
+}
+
+/* What else the change is in; files that are one but for their names count once. */
+void work_note_others(struct job *job)
+{
+	struct image **known = mem_alloc((job->nr_fits + 1) * sizeof(*known));
+	size_t nr = 0;
+
+	if (job->running)
+		known[nr++] = job->running;
+	for (size_t i = 0; i < job->nr_fits; i++) {
+		struct image *image = NULL;
+		struct err *err = image_open(job->fits[i], &image);
+
+		if (err || is_known(image, known, nr)) {
+			err_free(err);
+			image_free(image);
+			continue;
+		}
+		known[nr++] = image;
+		*ARRAY_ADD(job->result->others, job->result->nr_others) =
+			mem_strdup(job->fits[i]);
+	}
+	for (size_t i = 1; i < nr; i++)
+		image_free(known[i]);
+	free(known);
+}
+
+struct err *work_match(struct job *job)
+{
+	const struct image *running = job->running ? job->running : job->linked;
+	struct err *err = match_images(job->linked, running, &job->match);
+
+	if (err)
+		return err;
+	if (!running->build_id_size)
+		return err_new(ERR_UNSUPPORTED, "no-build-id", "%s has no build ID: a patch "
+			       "could not know its target (link with -Wl,--build-id)",
+			       job->running_name);
+	job->result->matched = mem_strdup(match_how_text(job->match.how));
+	job->result->object = mem_strdup(job->running_name);
+	work_progress(job, "4-match: %s: %s", job->running_name, job->result->matched);
+	if (job->match.how == MATCH_FUNCTIONS)
+		work_progress(job, "4-match: %zu of %zu functions found", job->match.nr_matched,
+			 job->match.nr_funcs);
+	return NULL;
+}
+
+/* Another of the binaries that the change is in, chosen and matched as the first was. */
+static struct err *join(struct job *job, char *path)
+{
+	struct build_result result = { 0 };
+	struct build_options one = *job->o;
+	struct job other = *job;
+	struct target *target;
+	struct err *err;
+
+	one.binaries = &path;
+	one.nr_binaries = 1;
+	other.o = &one;
+	other.result = &result;
+	other.linked = other.running = NULL;
+	other.running_name = NULL;
+	other.fits = NULL;
+	other.nr_fits = 0;
+	other.match = (struct match){ 0 };
+	if (!(err = work_choose(&other)))
+		err = work_match(&other);
+	target = ARRAY_ADD(job->more, job->nr_more);
+	*target = (struct target){ other.linked, other.running, other.running_name,
+				   other.match };
+	free(other.fits);
+	build_result_done(&result);
+	return err ? err_wrap(err, "%s", path) : NULL;
+}
+
+struct err *work_join_others(struct job *job)
+{
+	struct build_result *result = job->result;
+	struct err *err = NULL;
+
+	while (job->o->together && result->nr_others && !err) {
+		AUTO_FREE char *path = result->others[--result->nr_others];
+		char *all;
+
+		if ((err = join(job, path)))
+			break;
+		all = mem_fmt("%s, %s", result->object,
+			      job->more[job->nr_more - 1].running_name);
+		free(result->object);
+		result->object = all;
+	}
+	return err;
+}

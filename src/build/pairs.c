@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "work.h"
+
+#include <string.h>
+
+#include "files.h"
+#include "mem.h"
+
+static const char *short_name(const struct job *job, const char *output)
+{
+	size_t len = strlen(job->work);
+
+	return !strncmp(output, job->work, len) && !strncmp(output + len, "/tree/", 6) ?
+	       output + len + 6 : output;
+}
+
+/* LLVM's bitcode, bare or in a wrapper. */
+static struct err *refuse_bitcode(const char *file)
+{
+	static const uint8_t bare[4] = { 'B', 'C', 0xc0, 0xde };
+	static const uint8_t wrapped[4] = { 0xde, 0xc0, 0x17, 0x0b };
+	AUTO_FREE char *bytes = files_read(file);
+
+	if (!bytes || (memcmp(bytes, bare, 4) && memcmp(bytes, wrapped, 4)))
+		return NULL;
+	return err_new(ERR_UNSUPPORTED, "lto", "it was compiled with -flto: build with "
+		       "-fno-lto to make a patch");
+}
+
+static struct err *differ(const struct captured *old, const struct captured *new,
+			  bool *different)
+{
+	struct image *a = NULL, *b = NULL;
+	struct err *err;
+
+	if (!(err = refuse_bitcode(new->file)) && !(err = image_open(old->file, &a)) &&
+	    !(err = image_open(new->file, &b)))
+		*different = !compare_plain_equal(a, b);
+	image_free(a);
+	image_free(b);
+	return err;
+}
+
+/* The last time that each object was written counts. */
+struct err *work_find_pairs(struct job *job)
+{
+	for (size_t i = 0; i < job->new.nr; i++) {
+		const struct captured *new = &job->new.items[i];
+		const struct captured *old = capture_find(&job->old, new->output, false);
+		bool different = true;
+		struct pair *pair;
+		struct err *err;
+
+		if (new->is_link || capture_find(&job->new, new->output, false) != new)
+			continue;
+		if (old && (err = differ(old, new, &different)))
+			return err_wrap(err, "%s", short_name(job, new->output));
+		if (!different)
+			continue;
+		pair = ARRAY_ADD(job->pairs, job->nr_pairs);
+		pair->old = old;
+		pair->new = new;
+		pair->is_new = !old;
+		pair->name = short_name(job, new->output);
+	}
+	job->result->nr_compared = job->nr_pairs;
+	if (!job->nr_pairs)
+		return err_new(ERR_UNSUPPORTED, "nothing-to-patch", "no object file changes: "
+			       "nothing of what the diff changes is compiled in; there is "
+			       "nothing to patch");
+	return NULL;
+}
+
+/* ---- objects with a section for every function -------------------------- */
+
+static const char *const section_args[] = { "-ffunction-sections", "-fdata-sections", "-g",
+					    "-w", NULL };
+/*
+ * Two ways to take line numbers out of a source.  One number for all lets the
+ * compiler see that callers of a function that is given its line agree, and make
+ * a clone of it; a number for each use does not, but moves when the change adds
+ * a use.  What is the same in either differs only by line numbers.
+ */
+static const char *const line_args[] = { "-ffunction-sections", "-fdata-sections", "-g0",
+					 "-w", "-D__LINE__=7", NULL };
+static const char *const count_args[] = { "-ffunction-sections", "-fdata-sections", "-g0",
+					  "-w", "-D__LINE__=(9000+__COUNTER__)", NULL };
+
+static const struct {
+	const char *name;
+	const char *const *args;
+} line_variants[] = { { "line", line_args }, { "count", count_args } };
+
+static struct err *compile_all(const struct job *job, const char *step, bool new)
+{
+	AUTO_FREE char *log = work_path(job, "3-sections/compile.log");
+	struct err *err = work_tree_in_place(job, step);
+
+	for (size_t i = 0; i < job->nr_pairs && !err; i++) {
+		const struct captured *unit = new ? job->pairs[i].new : job->pairs[i].old;
+		AUTO_FREE char *plain = work_path(job, "3-sections/%zu-%c.o", i, new ? 'b' : 'a');
+
+		if (!unit || job->pairs[i].gone)
+			continue;
+		if (!capture_has_source(unit)) {
+			job->pairs[i].gone = true;
+			continue;
+		}
+		err = capture_compile(unit, section_args, plain, log);
+		if (err)
+			break;
+		/* Some sources cannot be compiled so: then line noise is carried. */
+		for (unsigned v = 0; v < ARRAY_SIZE(line_variants); v++) {
+			AUTO_FREE char *line = work_path(job, "3-sections/%zu-%c-%s.o", i,
+						       new ? 'b' : 'a',
+						       line_variants[v].name);
+
+			err_free(capture_compile(unit, line_variants[v].args, line, log));
+		}
+	}
+	if (err) {
+		err_free(work_tree_back(job));
+		return err;
+	}
+	return work_tree_back(job);
+}
+
+static struct err *load_unit(const char *file, struct unit **unit)
+{
+	struct image *image = NULL;
+	struct err *err = image_open(file, &image);
+
+	return err ? err : err_wrap(unit_load(image, unit), "%s", file);
+}
+
+static bool is_lto(const struct unit *unit)
+{
+	for (size_t i = 0; i < unit->image->nr_sections; i++)
+		if (!strncmp(unit->image->sections[i].name, ".gnu.lto_", 9))
+			return true;
+	return false;
+}
+
+static struct err *load_pair(struct job *job, size_t i)
+{
+	struct pair *pair = &job->pairs[i];
+	AUTO_FREE char *a = work_path(job, "3-sections/%zu-a.o", i);
+	AUTO_FREE char *b = work_path(job, "3-sections/%zu-b.o", i);
+	struct err *err;
+
+	if (pair->old && (err = load_unit(pair->old->file, &pair->plain)))
+		return err;
+	if (pair->gone) {
+		pair->is_new = false;
+		pair->refusal = err_new(ERR_UNSUPPORTED, "source-gone", "the build removes the "
+					"file that it is compiled from, so it cannot be compiled "
+					"again");
+		return NULL;
+	}
+	/* A file that the change adds is compared with itself, emptied. */
+	if (pair->old && (err = load_unit(a, &pair->a)))
+		return err;
+	if ((err = load_unit(b, &pair->b)))
+		return err;
+	if (is_lto(pair->b) || (pair->plain && is_lto(pair->plain)))
+		return err_new(ERR_UNSUPPORTED, "lto", "%s was compiled with -flto: build "
+			       "with -fno-lto to make a patch", pair->name);
+	return NULL;
+}
+
+static struct err *drop_line_noise(struct job *job, size_t i, const char *variant)
+{
+	struct pair *pair = &job->pairs[i];
+	AUTO_FREE char *a = work_path(job, "3-sections/%zu-a-%s.o", i, variant);
+	AUTO_FREE char *b = work_path(job, "3-sections/%zu-b-%s.o", i, variant);
+	struct unit *a_line = NULL, *b_line = NULL;
+	struct err *err = NULL;
+
+	if (!files_exist(a) || !files_exist(b))
+		return NULL;
+	if (!(err = load_unit(a, &a_line)) && !(err = load_unit(b, &b_line)))
+		err = compare_drop_line_noise(&pair->compare, a_line, b_line);
+	unit_free(a_line);
+	unit_free(b_line);
+	return err;
+}
+
+struct err *work_compare_pairs(struct job *job)
+{
+	AUTO_FREE char *folder = work_path(job, "3-sections");
+	struct err *err;
+
+	work_progress(job, "3-sections: comparing %zu object file%s", job->nr_pairs,
+		 job->nr_pairs == 1 ? "" : "s");
+	if ((err = files_remove_tree(folder)) || (err = files_make_dir(folder)) ||
+	    (err = compile_all(job, "1-original", false)) ||
+	    (err = compile_all(job, "2-patched", true)))
+		return err;
+	for (size_t i = 0; i < job->nr_pairs; i++) {
+		struct pair *pair = &job->pairs[i];
+
+		if ((err = load_pair(job, i)))
+			return err;
+		if (pair->gone)
+			continue;
+		/* Kept for later: it counts only if the file is in the image. */
+		pair->refusal = pair->a ? compare_units(pair->a, pair->b, &pair->compare) :
+					  compare_new_unit(pair->b, &pair->compare);
+		pair->compared = !pair->refusal;
+		for (unsigned v = 0; v < ARRAY_SIZE(line_variants); v++)
+			if (pair->compared && pair->a &&
+			    (err = drop_line_noise(job, i, line_variants[v].name)))
+				return err;
+		if (pair->compared && !job->o->constructors)
+			pair->refusal = compare_constructors(&pair->compare);
+	}
+	return NULL;
+}
