@@ -351,6 +351,7 @@ const struct arch arch_aarch64 = {
 	.stub_slot = arm_stub_slot,
 
 	.dispatch_size = ARM_DISPATCH_SIZE,
+	.dispatch_frame = 32,
 	.dispatch_stub_size = ARM_DISPATCH_STUB,
 	.put_dispatcher = arm_put_dispatcher,
 	.put_dispatch_stub = arm_put_dispatch_stub,

@@ -43,7 +43,7 @@ bool arm_call_frames(const struct arch_call_request *req, uint8_t *stack, struct
 void arm_call_abort(const struct arch_call_request *req, int64_t result, struct regs *regs);
 
 /* aarch64_dispatch.c */
-enum { ARM_DISPATCH_SIZE = 128, ARM_DISPATCH_STUB = 16 };
+enum { ARM_DISPATCH_SIZE = 192, ARM_DISPATCH_STUB = 16 };
 bool arm_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool arm_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);

@@ -13,7 +13,7 @@
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
 	AT_SHIFT = 24, AT_FIRST_LOOK = 36, AT_MASK = 56,
-	AT_MULTIPLIER = 104, AT_TABLE = 112, AT_INITIAL = 120,
+	AT_MULTIPLIER = 168, AT_TABLE = 176, AT_INITIAL = 184,
 	X16 = 16,
 };
 
@@ -22,10 +22,10 @@ static const uint32_t dispatcher[AT_MULTIPLIER / 4] = {
 	0xf9000be2, /*   4 str x2, [sp, #16] */
 	0xd53bd051, /*   8 mrs x17, tpidr_el0 */
 	0x91000631, /*  12 add x17, x17, #0x1 */
-	0x580002c0, /*  16 ldr x0, 104 */
+	0x580004c0, /*  16 ldr x0, 168 */
 	0x9b007e20, /*  20 mul x0, x17, x0 */
 	0xd340fc00, /*  24 lsr x0, x0, #(64 - bits) */
-	0x580002a1, /*  28 ldr x1, 112 */
+	0x580004a1, /*  28 ldr x1, 176 */
 	0x8b001022, /*  32 add x2, x1, x0, lsl #4 */
 	0xf9400042, /*  36 ldr x2, [x2] */
 	0xb40000c2, /*  40 cbz x2, 64 */
@@ -34,16 +34,31 @@ static const uint32_t dispatcher[AT_MULTIPLIER / 4] = {
 	0x91000400, /*  52 add x0, x0, #0x1 */
 	0xd3400000, /*  56 ubfx x0, x0, #0, #bits */
 	0x17fffff9, /*  60 b 32 */
-	0x580001c0, /*  64 ldr x0, 120 */
+	0x580003c0, /*  64 ldr x0, 184 */
 	0x39400000, /*  68 ldrb w0, [x0] */
-	0x14000003, /*  72 b 84 */
+	0x14000012, /*  72 b 144 */
 	0x8b001022, /*  76 add x2, x1, x0, lsl #4 */
-	0x39402040, /*  80 ldrb w0, [x2, #8] */
-	0xf8607a10, /*  84 ldr x16, [x16, x0, lsl #3] */
-	0xf9400be2, /*  88 ldr x2, [sp, #16] */
-	0xa8c207e0, /*  92 ldp x0, x1, [sp], #32 */
-	0xd61f0200, /*  96 br x16 */
-	0xd4200000, /* 100 brk #0x0 */
+	0xf9400440, /*  80 ldr x0, [x2, #8] */
+	0xd3483c01, /*  84 ubfx x1, x0, #8, #8 */
+	0xb5000181, /*  88 cbnz x1, 136 */
+	0x36080180, /*  92 tbz w0, #1, 140 */
+	0x910003e1, /*  96 mov x1, sp */
+	0xd343c821, /* 100 ubfx x1, x1, #3, #48 */
+	0xd350fc11, /* 104 lsr x17, x0, #16 */
+	0xcb110021, /* 108 sub x1, x1, x17 */
+	0xb7f800e1, /* 112 tbnz x1, #63, 140 */
+	0xb5000041, /* 116 cbnz x1, 124 */
+	0xd2400000, /* 120 eor x0, x0, #0x1 */
+	0xd27f0400, /* 124 eor x0, x0, #0x6 */
+	0x39002440, /* 128 strb w0, [x2, #9] */
+	0x14000002, /* 132 b 140 */
+	0xaa0103e0, /* 136 mov x0, x1 */
+	0x92400000, /* 140 and x0, x0, #0x1 */
+	0xf8607a10, /* 144 ldr x16, [x16, x0, lsl #3] */
+	0xf9400be2, /* 148 ldr x2, [sp, #16] */
+	0xa8c207e0, /* 152 ldp x0, x1, [sp], #32 */
+	0xd61f0200, /* 156 br x16 */
+	0xd4200000, /* 160 brk #0x0 */
 };
 
 /* A field of the instruction at off. */

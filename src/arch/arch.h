@@ -214,11 +214,16 @@ enum arch_chain {
 enum { ARCH_MASK = 2 };  /* words of a set of columns */
 
 /*
- * The state of a thread is a byte of its entry: its version, 0 or 1, and whether that is
- * tentative.  Who has decided in a tentative state leaves a mark in the byte behind it,
- * which counts instead of the state from then on: its version and ARCH_MARK.
+ * The second word of a thread's entry: a byte of state, its version, 0 or 1, and whether
+ * that is open; a byte for its mark; 48 bits of a stack pointer, in units of ARCH_SP_UNIT.
+ * The bytes come in this order on every machine, and the 48 bits in the machine's own.
+ *
+ * Who comes by in an open state compares its stack pointer with that one.  Deeper: it goes
+ * where its state leads, and that is all.  The same: it goes where the other version is.
+ * Above: where its state leads.  In these two cases it leaves a mark, ARCH_MARK and the
+ * version that it went to, which counts instead of the state from then on.
  */
-enum { ARCH_STATE_TENTATIVE = 2, ARCH_MARK = 4 };
+enum { ARCH_STATE_OPEN = 2, ARCH_MARK = 4, ARCH_SP_UNIT = 8, ARCH_SP_BITS = 48 };
 
 /*
  * What a dispatcher decides by, while threads are in two states (redirect/dispatch.h);
@@ -376,17 +381,14 @@ struct arch {
 			  uint64_t *slot);
 
 	/*
-	 * It knows tentative states (ARCH_STATE_TENTATIVE) and leaves marks: the table may be
-	 * written.
-	 */
-	bool dispatch_marks;
-	/*
 	 * The dispatcher: entered from a stub, leaves to the first (state 0) or second
 	 * (state 1) of the two addresses at the stub's pair, with every register and flag
 	 * and the stack as they were at the stub; it calls nothing and writes nothing but
-	 * what it pushes, and a mark.  dispatch_size 0: not ported.
+	 * what it pushes, and a mark.  dispatch_size 0: not ported.  Its stack pointer is
+	 * dispatch_frame bytes below what its caller's is behind the call.
 	 */
 	size_t dispatch_size, dispatch_stub_size;
+	unsigned dispatch_frame;
 	/* What it needs of a machine that not every one has: the bits of AT_HWCAP2, and a
 	 * function that can be tried where the kernel does not name them. */
 	unsigned long dispatch_hwcap2;

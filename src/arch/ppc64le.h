@@ -45,7 +45,7 @@ bool ppc_get_result(const struct regs *regs, long *nr, int64_t *result);
 void ppc_set_result(struct regs *regs, int64_t result);
 
 /* ppc64le_dispatch.c */
-enum { PPC_DISPATCH_SIZE = 184, PPC_DISPATCH_STUB = 24 };
+enum { PPC_DISPATCH_SIZE = 240, PPC_DISPATCH_STUB = 24 };
 bool ppc_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool ppc_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);

@@ -13,8 +13,8 @@
 
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
-	AT_ADDRESS = 12, AT_SHIFT = 40, AT_FIRST_LOOK = 56, AT_CHOICE = 120,
-	AT_MULTIPLIER = 152, AT_TABLE = 160, AT_END = 168, AT_INITIAL = 176,
+	AT_ADDRESS = 12, AT_SHIFT = 40, AT_FIRST_LOOK = 56, AT_CHOICE = 176,
+	AT_MULTIPLIER = 208, AT_TABLE = 216, AT_END = 224, AT_INITIAL = 232,
 	SAVED = 320, R9 = 9, R11 = 11, R12 = 12,
 };
 
@@ -22,7 +22,7 @@ static const uint32_t dispatcher[AT_MULTIPLIER / 4] = {
 	0xf921fec0, /*   0 std r9,-320(r1) */
 	0xf941fec8, /*   4 std r10,-312(r1) */
 	0xf961fed0, /*   8 std r11,-304(r1) */
-	0, 0, 0, 0, /*  12 r11: the address of 152 */
+	0, 0, 0, 0, /*  12 r11: the address of 208 */
 	0xe92b0000, /*  28 ld r9,0(r11) */
 	0x394d0001, /*  32 addi r10,r13,1 */
 	0x7d2951d2, /*  36 mulld r9,r9,r10 */
@@ -32,26 +32,40 @@ static const uint32_t dispatcher[AT_MULTIPLIER / 4] = {
 	0x7d290214, /*  52 add r9,r9,r0 */
 	0xe8090000, /*  56 ld r0,0(r9) */
 	0x2c200000, /*  60 cmpdi r0,0 */
-	0x4182002c, /*  64 beq 108 */
+	0x41820024, /*  64 beq 100 */
 	0x7c205000, /*  68 cmpd r0,r10 */
-	0x4182001c, /*  72 beq 100 */
+	0x41820028, /*  72 beq 112 */
 	0x39290010, /*  76 addi r9,r9,16 */
 	0xe80b0010, /*  80 ld r0,16(r11) */
 	0x7c290040, /*  84 cmpld r9,r0 */
 	0x4082ffe0, /*  88 bne 56 */
 	0xe92b0008, /*  92 ld r9,8(r11) */
 	0x4bffffd8, /*  96 b 56 */
-	0x88090008, /* 100 lbz r0,8(r9) */
-	0x4800000c, /* 104 b 116 */
-	0xe92b0018, /* 108 ld r9,24(r11) */
-	0x88090000, /* 112 lbz r0,0(r9) */
-	0x78001f24, /* 116 sldi r0,r0,3 */
-	0x7d8c002a, /* 120 ldx r12,r12,r0 */
-	0x7d8903a6, /* 124 mtctr r12 */
-	0xe921fec0, /* 128 ld r9,-320(r1) */
-	0xe941fec8, /* 132 ld r10,-312(r1) */
-	0xe961fed0, /* 136 ld r11,-304(r1) */
-	0x4e800420, /* 140 bctr */
+	0xe92b0018, /* 100 ld r9,24(r11) */
+	0x88090000, /* 104 lbz r0,0(r9) */
+	0x48000040, /* 108 b 172 */
+	0xe9490008, /* 112 ld r10,8(r9) */
+	0x7940c623, /* 116 rldicl. r0,r10,56,56 */
+	0x40820034, /* 120 bne 172 */
+	0x71400002, /* 124 andi. r0,r10,2 */
+	0x41820028, /* 128 beq 168 */
+	0x78206ca4, /* 132 sldi r0,r1,13 */
+	0x794b03e4, /* 136 clrrdi r11,r10,16 */
+	0x780003e4, /* 140 clrrdi r0,r0,16 */
+	0x7c205840, /* 144 cmpld r0,r11 */
+	0x41800014, /* 148 blt 168 */
+	0x40820008, /* 152 bne 160 */
+	0x694a0001, /* 156 xori r10,r10,1 */
+	0x694a0006, /* 160 xori r10,r10,6 */
+	0x99490009, /* 164 stb r10,9(r9) */
+	0x7d405378, /* 168 mr r0,r10 */
+	0x78001f28, /* 172 rldic r0,r0,3,60 */
+	0x7d8c002a, /* 176 ldx r12,r12,r0 */
+	0x7d8903a6, /* 180 mtctr r12 */
+	0xe921fec0, /* 184 ld r9,-320(r1) */
+	0xe941fec8, /* 188 ld r10,-312(r1) */
+	0xe961fed0, /* 192 ld r11,-304(r1) */
+	0x4e800420, /* 196 bctr */
 	PPC_TRAP_INSN, PPC_TRAP_INSN,
 };
 

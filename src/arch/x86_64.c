@@ -457,12 +457,12 @@ const struct arch arch_x86_64 = {
 	.stub_slot = x86_stub_slot,
 
 	.dispatch_size = X86_DISPATCH_SIZE,
+	.dispatch_frame = 48,
 	.dispatch_stub_size = X86_DISPATCH_STUB,
 	.dispatch_hwcap2 = 1 << 1, /* HWCAP2_FSGSBASE: rdfsbase, Linux 5.9 and Ivy Bridge */
 	.dispatch_probe = reads_tp, .dispatch_probe_size = sizeof(reads_tp),
 	.put_dispatcher = x86_put_dispatcher,
 	.put_dispatch_stub = x86_put_dispatch_stub,
-	.dispatch_marks = true,
 	.dispatch_undo = x86_dispatch_undo,
 	.dispatch_hash = x86_dispatch_hash,
 

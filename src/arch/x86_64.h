@@ -36,7 +36,7 @@ bool x86_call_frames(const struct arch_call_request *req, uint8_t *stack, struct
 void x86_call_abort(const struct arch_call_request *req, int64_t result, struct regs *regs);
 
 /* x86_64_dispatch.c */
-enum { X86_DISPATCH_SIZE = 125, X86_DISPATCH_STUB = 16 };
+enum { X86_DISPATCH_SIZE = 147, X86_DISPATCH_STUB = 16 };
 bool x86_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool x86_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);

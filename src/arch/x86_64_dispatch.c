@@ -40,25 +40,36 @@ static const uint8_t dispatcher[X86_DISPATCH_SIZE] = {
 	0x25, 0, 0, 0, 0,                         /* 58 and $mask,%eax        */
 	0xeb, 0xe8,                               /* 63 jmp 41                */
 	0x0f, 0xb6, 0x05, 0, 0, 0, 0,             /* 65 movzbl initial(%rip),%eax */
-	0xeb, 0x1e,                               /* 72 jmp 104               */
-	0x0f, 0xb7, 0x4c, 0x06, 0x08,             /* 74 movzwl 8(%rsi,%rax),%ecx: state, mark */
+	0xeb, 0x34,                               /* 72 jmp 126               */
+	0x48, 0x8b, 0x4c, 0x06, 0x08,             /* 74 mov 8(%rsi,%rax),%rcx: S, mark, state */
 	0x84, 0xed,                               /* 79 test %ch,%ch          */
-	0x75, 0x0e,                               /* 81 jne 97: it has decided before */
-	0xf6, 0xc1, 0x02,                         /* 83 test $2,%cl           */
-	0x74, 0x0b,                               /* 86 je 99: not tentative  */
-	0x80, 0xf1, 0x06,                         /* 88 xor $6,%cl: 4 + the version */
-	0x88, 0x4c, 0x06, 0x09,                   /* 91 mov %cl,9(%rsi,%rax)  */
-	0xeb, 0x02,                               /* 95 jmp 99                */
-	0x88, 0xe9,                               /* 97 mov %ch,%cl           */
-	0x89, 0xc8,                               /* 99 mov %ecx,%eax         */
-	0x83, 0xe0, 0x01,                         /* 101 and $1,%eax          */
-	0x48, 0x8b, 0x04, 0xc2,                   /* 104 mov (%rdx,%rax,8),%rax */
-	0x48, 0x89, 0x44, 0x24, 0xf8,             /* 108 mov %rax,-8(%rsp)    */
-	0x58,                                     /* 113 pop %rax             */
-	0x04, 0x7f,                               /* 114 add $0x7f,%al: OF    */
-	0x9e,                                     /* 116 sahf: the other flags */
-	0x5e, 0x5a, 0x59, 0x58,                   /* 117 pop rsi rdx rcx rax  */
-	0xff, 0x64, 0x24, 0xd0,                   /* 121 jmp *-48(%rsp)       */
+	0x75, 0x24,                               /* 81 jne 119: it has decided              */
+	0xf6, 0xc1, 0x02,                         /* 83 test $0x2,%cl         */
+	0x74, 0x21,                               /* 86 je 121: by its state               */
+	0x48, 0x8d, 0x74, 0x06, 0x09,             /* 88 lea 9(%rsi,%rax),%rsi */
+	0x48, 0x89, 0xe0,                         /* 93 mov %rsp,%rax         */
+	0x48, 0xc1, 0xe0, 0x0d,                   /* 96 shl $0xd,%rax         */
+	0x88, 0xc8,                               /* 100 mov %cl,%al           */
+	0x48, 0x39, 0xc8,                         /* 102 cmp %rcx,%rax         */
+	0x72, 0x0e,                               /* 105 jb 121: deeper               */
+	0x75, 0x03,                               /* 107 jne 112: elsewhere              */
+	0x80, 0xf1, 0x01,                         /* 109 xor $1,%cl: it has left         */
+	0x80, 0xf1, 0x06,                         /* 112 xor $6,%cl: 4 + the version         */
+	0x88, 0x0e,                               /* 115 mov %cl,(%rsi)        */
+	0xeb, 0x02,                               /* 117 jmp 121               */
+	0x88, 0xe9,                               /* 119 mov %ch,%cl           */
+	0x89, 0xc8,                               /* 121 mov %ecx,%eax         */
+	0x83, 0xe0, 0x01,                         /* 123 and $0x1,%eax         */
+	0x48, 0x8b, 0x04, 0xc2,                   /* 126 mov (%rdx,%rax,8),%rax */
+	0x48, 0x89, 0x44, 0x24, 0xf8,             /* 130 mov %rax,-0x8(%rsp)   */
+	0x58,                                     /* 135 pop %rax              */
+	0x04, 0x7f,                               /* 136 add $0x7f,%al         */
+	0x9e,                                     /* 138 sahf                  */
+	0x5e,                                     /* 139 pop %rsi              */
+	0x5a,                                     /* 140 pop %rdx              */
+	0x59,                                     /* 141 pop %rcx              */
+	0x58,                                     /* 142 pop %rax              */
+	0xff, 0x64, 0x24, 0xd0,                   /* 143 jmp *-0x30(%rsp)      */
 };
 
 /* A displacement of 32 bits whose instruction ends with it. */

@@ -12,7 +12,7 @@
 enum {
 	MIN_BITS = 8,
 	MAX_BITS = 20,
-	ENTRY = 16,
+	ENTRY = 16, STATE = 8, MARK = 9, SP = 10, /* and what is where in one */
 	/* What stands in for a thread that is gone: no thread pointer is 1. */
 	KEY_GONE = 2,
 	DISTANCE = 256 << 20,
@@ -102,9 +102,32 @@ struct err *dispatch_fill(struct dispatch *d, const uint64_t *pairs,
 	return dispatch_set_initial(d, initial);
 }
 
-struct err *dispatch_read(struct dispatch *d)
+/* The bits of a stack pointer that an entry has room for. */
+static uint64_t entry_sp(const struct dispatch *d, uint64_t sp)
+{
+	return (sp - d->process->arch->dispatch_frame) / ARCH_SP_UNIT &
+	       ((UINT64_C(1) << ARCH_SP_BITS) - 1);
+}
+
+static struct dispatch_entry read_entry(const struct dispatch *d, const uint8_t *at)
 {
 	bool be = d->process->arch->big_endian;
+	uint64_t key = bytes_get(at, 8, be);
+	uint8_t state = at[STATE], mark = at[MARK];
+
+	return (struct dispatch_entry){
+		.key = key, .state = (mark ? mark : state) & 1,
+		.is_loose = mark || state & ARCH_STATE_OPEN,
+		/* It may have been between its decision and its mark, and still be there. */
+		.is_unsure = key != 0,
+		.is_leaving = (state & ARCH_STATE_OPEN) != 0,
+		.has_decided = mark != 0,
+		.sp = bytes_get(at + SP, ARCH_SP_BITS / 8, be) * ARCH_SP_UNIT +
+		      d->process->arch->dispatch_frame };
+}
+
+struct err *dispatch_read(struct dispatch *d)
+{
 	AUTO_FREE uint8_t *bytes = mem_alloc(ENTRY << d->bits);
 	uint8_t initial = 0;
 	struct err *err;
@@ -117,16 +140,8 @@ struct err *dispatch_read(struct dispatch *d)
 	d->entries = mem_alloc(nr_entries(d) * sizeof(*d->entries));
 	d->nr_used = 0;
 	for (size_t i = 0; i < nr_entries(d); i++) {
-		const uint8_t *at = bytes + ENTRY * i;
-		uint64_t key = bytes_get(at, 8, be);
-		uint8_t mark = at[9];
-
-		/* It may have been between its decision and its mark, and still be there. */
-		d->entries[i] = (struct dispatch_entry){
-			.key = key, .state = (mark ? mark : at[8]) & 1,
-			.is_loose = mark || at[8] & ARCH_STATE_TENTATIVE,
-			.is_unsure = key && d->process->arch->dispatch_marks };
-		d->nr_used += key != 0;
+		d->entries[i] = read_entry(d, bytes + ENTRY * i);
+		d->nr_used += d->entries[i].key != 0;
 	}
 	return NULL;
 }
@@ -147,19 +162,38 @@ static size_t find(const struct dispatch *d, uint64_t key)
 	return at;
 }
 
+/* Has one that is leaving left, or given up? */
+static struct dispatch_entry *refresh(const struct dispatch *d, size_t at)
+{
+	struct dispatch_entry *entry = &d->entries[at];
+	uint8_t mark = 0;
+
+	if (!entry->is_leaving)
+		return entry;
+	err_free(process_read(d->process, d->table + ENTRY * at + MARK, &mark, 1));
+	if (mark) {
+		entry->state = mark & 1;
+		entry->has_decided = true;
+	}
+	return entry;
+}
+
 enum thread_patch_state dispatch_get(const struct dispatch *d, uint64_t tp)
 {
-	const struct dispatch_entry *entry = &d->entries[find(d, tp + 1)];
+	const struct dispatch_entry *entry = refresh(d, find(d, tp + 1));
 
 	return (enum thread_patch_state)(entry->key ? entry->state : d->initial_state);
 }
 
 bool dispatch_has(const struct dispatch *d, enum thread_patch_state state)
 {
-	for (size_t i = 0; i < nr_entries(d); i++)
-		if (d->entries[i].key && d->entries[i].key != KEY_GONE &&
-		    d->entries[i].state == state)
+	for (size_t i = 0; i < nr_entries(d); i++) {
+		const struct dispatch_entry *entry = refresh(d, i);
+
+		if (entry->key && entry->key != KEY_GONE &&
+		    (entry->state == state || entry->is_leaving))
 			return true;
+	}
 	return false;
 }
 
@@ -169,12 +203,20 @@ static struct err *write_state(const struct dispatch *d, uint64_t addr, uint8_t 
 	return process_write(d->process, addr, &state, 1);
 }
 
-/* And no mark behind it; who could leave one stands, or is not there. */
+/* All of it, without a mark; who could leave one stands, or is not there. */
+static struct err *write_whole(const struct dispatch *d, uint64_t addr, uint8_t state,
+			       uint64_t sp)
+{
+	uint8_t bytes[8] = { state };
+
+	bytes_put(bytes + SP - STATE, ARCH_SP_BITS / 8, sp, d->process->arch->big_endian);
+	return process_write(d->process, addr, bytes, sizeof(bytes));
+}
+
+/* No stack pointer is 0: whoever comes by is above it, and leaves a mark. */
 static struct err *write_plain(const struct dispatch *d, uint64_t addr, uint8_t state)
 {
-	const uint8_t bytes[2] = { state, 0 };
-
-	return process_write(d->process, addr, bytes, sizeof(bytes));
+	return write_whole(d, addr, state, 0);
 }
 
 /* The first place of a gone thread on the way to at, which would do as well. */
@@ -207,7 +249,7 @@ static struct err *add_entry(struct dispatch *d, size_t at, uint64_t key, uint8_
 	d->nr_used += !d->entries[at].key;
 	d->entries[at] = (struct dispatch_entry){
 		.key = key, .state = state & 1,
-		.is_loose = (state & ARCH_STATE_TENTATIVE) != 0 };
+		.is_loose = (state & ARCH_STATE_OPEN) != 0 };
 	return NULL;
 }
 
@@ -222,7 +264,8 @@ struct err *dispatch_set(struct dispatch *d, uint64_t tp, enum thread_patch_stat
 			return NULL;
 		return add_entry(d, at, tp + 1, (uint8_t)state);
 	}
-	if (entry->state == state && !entry->is_loose && !entry->is_unsure)
+	if (entry->state == state && !entry->is_loose && !entry->is_unsure &&
+	    !entry->is_leaving)
 		return NULL;
 	err = write_plain(d, d->table + ENTRY * at + 8, (uint8_t)state);
 	if (!err)
@@ -234,17 +277,19 @@ struct err *dispatch_set_tentative(struct dispatch *d, uint64_t tp)
 {
 	size_t at = find(d, tp + 1);
 	struct dispatch_entry *entry = &d->entries[at];
-	uint64_t addr = d->table + ENTRY * at + 8;
-	uint8_t none = 0;
-	struct err *err;
+	uint64_t addr = d->table + ENTRY * at;
+	const uint8_t none[ARCH_SP_BITS / 8] = { 0 };
+	struct err *err = NULL;
 
 	if (!entry->key)
-		return add_entry(d, at, tp + 1,
-				 (uint8_t)(d->initial_state | ARCH_STATE_TENTATIVE));
-	err = write_state(d, addr, entry->state | ARCH_STATE_TENTATIVE);
-	/* A mark of an earlier time says what the state does, so it may go at any moment. */
+		return add_entry(d, at, tp + 1, (uint8_t)(d->initial_state | ARCH_STATE_OPEN));
+	/* While a mark is there nothing else counts, and it says what the state will say. */
+	if (entry->is_loose)
+		err = process_write(d->process, addr + SP, none, sizeof(none));
+	if (!err)
+		err = write_state(d, addr + STATE, entry->state | ARCH_STATE_OPEN);
 	if (!err && entry->is_loose)
-		err = process_write(d->process, addr + 1, &none, 1);
+		err = process_write(d->process, addr + MARK, none, 1);
 	entry->is_loose = true;
 	return err;
 }
@@ -270,7 +315,36 @@ void dispatch_confirm(struct dispatch *d, uint64_t tp)
 
 bool dispatch_is_unsure(const struct dispatch *d, uint64_t tp)
 {
-	return d->entries[find(d, tp + 1)].is_unsure;
+	const struct dispatch_entry *entry = &d->entries[find(d, tp + 1)];
+
+	return entry->is_unsure || entry->is_leaving;
+}
+
+struct err *dispatch_set_leaving(struct dispatch *d, uint64_t tp, uint64_t sp)
+{
+	size_t at = find(d, tp + 1);
+	uint8_t state = (uint8_t)(dispatch_get(d, tp) | ARCH_STATE_OPEN);
+	struct dispatch_entry *entry;
+	struct err *err;
+
+	if (!d->entries[at].key && (err = add_entry(d, at, tp + 1, state)))
+		return err;
+	at = find(d, tp + 1);
+	entry = &d->entries[at];
+	if (entry->is_leaving && !entry->has_decided && entry->sp == sp)
+		return NULL;
+	err = write_whole(d, d->table + ENTRY * at + STATE, state, entry_sp(d, sp));
+	if (!err)
+		*entry = (struct dispatch_entry){ .key = entry->key, .state = state & 1,
+						  .is_loose = true, .is_leaving = true, .sp = sp };
+	return err;
+}
+
+uint64_t dispatch_leaves_at(const struct dispatch *d, uint64_t tp)
+{
+	const struct dispatch_entry *entry = refresh(d, find(d, tp + 1));
+
+	return entry->is_leaving && !entry->has_decided ? entry->sp : 0;
 }
 
 void dispatch_forget(struct dispatch *d, uint64_t tp)
@@ -282,7 +356,7 @@ void dispatch_forget(struct dispatch *d, uint64_t tp)
 		return;
 	bytes_put(word, 8, KEY_GONE, d->process->arch->big_endian);
 	err_free(process_write(d->process, d->table + ENTRY * at, word, 8));
-	d->entries[at].key = KEY_GONE;
+	d->entries[at] = (struct dispatch_entry){ .key = KEY_GONE };
 }
 
 struct err *dispatch_set_initial(struct dispatch *d, enum thread_patch_state state)

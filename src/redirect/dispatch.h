@@ -7,8 +7,7 @@
  *
  *   code    r-x   the dispatcher, then one stub a function
  *   data    rw-   the initial state; a pair of addresses a function: the version below
- *                 the patch's, and the patch's; the table of states.  r-- where the
- *                 dispatcher leaves no marks (arch->dispatch_marks)
+ *                 the patch's, and the patch's; the table of states
  *
  * A thread is known by its thread pointer.  Threads that share one (clone without
  * CLONE_SETTLS, children of vfork) share a state, and are switched together.  A thread
@@ -27,6 +26,18 @@
  * before: then the dispatcher has left a mark, only this thread itself writes or reads it,
  * and it goes on with what it has decided, so that it never runs a mix.  Only the tool
  * does not know what it is in: it is unsure until it stood and was clear once.
+ *
+ * A thread that is in a function which it must leave first can switch itself (leaving).  It
+ * stands, and its whole stack is known: the stack pointer that it had when it called the
+ * outermost such function is written behind its state.  When it comes to an entry with the
+ * same one that call is over, for all that is deeper on that stack is: it goes to the new
+ * version, and says so by its mark.  No other stack that it may be on meanwhile, a signal's
+ * or one that it has switched to, has that word as its top, for the call's frame lies there
+ * as long as it is not over.  And nothing else can have begun meanwhile that would have to be
+ * left, too: every function that is to be changed asks the dispatcher when it is entered,
+ * and who asks from further up gives up what was written, and is looked at again.  A mark
+ * may still be followed by another: a signal's handler comes between a decision and its mark
+ * and decides, too.  So here as well the tool is unsure until the thread stood and was clear.
  */
 #ifndef STITCH_REDIRECT_DISPATCH_H
 #define STITCH_REDIRECT_DISPATCH_H
@@ -42,6 +53,9 @@ struct dispatch_entry {
 	uint8_t state;
 	bool is_loose; /* it is tentative, or may have left a mark */
 	bool is_unsure; /* what it is in is not known */
+	bool is_leaving; /* it may switch itself at any moment, or has */
+	bool has_decided; /* it has left a mark */
+	uint64_t sp; /* when it has left; of its caller */
 };
 
 struct dispatch {
@@ -73,8 +87,9 @@ struct err *dispatch_read(struct dispatch *d) __attribute__((warn_unused_result)
 void dispatch_done(struct dispatch *d);
 
 uint64_t dispatch_stub(const struct dispatch *d, size_t func);
+/* As it is now, if the thread switches itself. */
 enum thread_patch_state dispatch_get(const struct dispatch *d, uint64_t tp);
-/* Some thread in the table has this state. */
+/* Some thread in the table has this state, or may come to have it. */
 bool dispatch_has(const struct dispatch *d, enum thread_patch_state state);
 /* The threads with that pointer stand still. Error: table-full. */
 struct err *dispatch_set(struct dispatch *d, uint64_t tp, enum thread_patch_state state)
@@ -82,7 +97,7 @@ struct err *dispatch_set(struct dispatch *d, uint64_t tp, enum thread_patch_stat
 /*
  * For the one thread with that pointer, which may run: its state counts for now, and it
  * leaves a mark if it decides by it.  One of before goes; who wants to commit does this
- * while the thread sleeps, or it may have left another.  Only with arch->dispatch_marks.
+ * while the thread sleeps, or it may have left another.  Not for one that is leaving.
  */
 struct err *dispatch_set_tentative(struct dispatch *d, uint64_t tp)
 	__attribute__((warn_unused_result));
@@ -94,6 +109,15 @@ struct err *dispatch_commit(struct dispatch *d, uint64_t tp, enum thread_patch_s
 	__attribute__((warn_unused_result));
 void dispatch_confirm(struct dispatch *d, uint64_t tp);
 bool dispatch_is_unsure(const struct dispatch *d, uint64_t tp);
+/*
+ * The one thread with that pointer stands, outside the dispatcher: when it comes to an entry
+ * with this stack pointer in its caller it goes to the other version, and is in that state
+ * from then on.  No thread may come to share its pointer while it is so.
+ */
+struct err *dispatch_set_leaving(struct dispatch *d, uint64_t tp, uint64_t sp)
+	__attribute__((warn_unused_result));
+/* Where it is to leave; 0: it does not. */
+uint64_t dispatch_leaves_at(const struct dispatch *d, uint64_t tp);
 /* No thread has that pointer any more: its place may be used again. */
 void dispatch_forget(struct dispatch *d, uint64_t tp);
 /* All threads in the table have that state. */

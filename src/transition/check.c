@@ -146,10 +146,14 @@ static bool look_at_frame(void *arg, const struct unwind_frame *frame)
 		look->verdict.what = what;
 		look->verdict.frame = look->nr_frames;
 		look->verdict.pc = frame->pc;
-		look->verdict.caller = 0;
+		look->verdict.caller = look->verdict.leaves_at = 0;
 	} else if (look->verdict.what && !look->verdict.caller) {
 		look->verdict.caller = frame->raw;
+		look->verdict.leaves_at = frame->sp;
 	}
+	/* A handler, perhaps on a stack of its own: whose it is outside may be anywhere. */
+	if (frame->is_signal)
+		look->verdict.leaves_at = 0;
 	look->nr_frames++;
 	return true;
 }
@@ -165,6 +169,8 @@ struct verdict check_thread(struct check *check, const struct thread *thread)
 	v->regs = regs;
 	v->reason = stacks_walk(check->stacks, &regs, look_at_frame, &look);
 	v->is_clear = v->reason == UNWIND_OK && !v->what;
+	if (v->reason != UNWIND_OK)
+		v->leaves_at = 0;
 	if (!v->what) {
 		v->frame = look.nr_frames;
 		v->pc = look.pc;

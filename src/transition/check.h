@@ -36,6 +36,8 @@ struct verdict {
 	unsigned frame;            /* where that was, or where the trace ended; 0 innermost */
 	uint64_t pc;               /* there */
 	uint64_t caller;           /* where that function will return to; 0: not known */
+	/* Its caller's stack pointer behind that call; 0: the stack is not one, or not known. */
+	uint64_t leaves_at;
 	/* It is so only if the thread gets these registers: in front of a function again. */
 	bool rewinds;
 	struct regs regs;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "member.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -95,6 +96,9 @@ void member_born(void *arg, struct thread *parent, struct thread *child)
 	member->creator = parent->tp;
 	if (m->dispatch)
 		member->inherits = dispatch_get(m->dispatch, parent->tp);
+	/* They may share a state from here on: nobody switches that by itself. */
+	if (m->dispatch && !m->failed && dispatch_leaves_at(m->dispatch, parent->tp))
+		m->failed = dispatch_set(m->dispatch, parent->tp, member->inherits);
 	/* It begins at its function, outside all stubs; a child of vfork on its parent's
 	 * stack. */
 	if (is_thread_of(m->process->pid, child->tid))
@@ -179,6 +183,7 @@ void member_wait_for(struct machine *m, struct thread *thread, const struct verd
 	struct member *member = member_of(thread);
 
 	member_block(m, thread, v);
+	member->leaves_at = v->leaves_at;
 	if (member->straggler.fd >= 0 || nr_waited_for(m) < MAX_STRAGGLERS)
 		straggler_wait(&member->straggler, thread->tid, v->what ? v->caller : 0);
 }
@@ -266,6 +271,33 @@ static void unblock_sharers(struct machine *m, uint64_t tp)
 		member_unblock(thread);
 }
 
+bool member_is_alone(const struct machine *m, const struct thread *thread)
+{
+	for (size_t i = 0; i < m->threads.nr; i++) {
+		const struct thread *other = m->threads.thread[i];
+
+		if (other != thread && !member_is_gone(other) &&
+		    (other->is_fresh || other->tp == thread->tp))
+			return false;
+	}
+	return true;
+}
+
+/* Step "leave": it stands, and will switch itself when it has left what it is in. */
+static struct err *let_leave(struct machine *m, uint64_t tp)
+{
+	size_t nr = 0;
+	struct thread *thread = next_sharer(m, tp, &nr);
+	const struct member *member = thread ? thread->data : NULL;
+
+	if (!member || thread->state != THREAD_STOPPED || !member->is_blocked ||
+	    !member->leaves_at || member->leaves_at >> (ARCH_SP_BITS + 3) ||
+	    dispatch_get(m->dispatch, tp) == m->target || !member_is_alone(m, thread))
+		return NULL;
+	event("leaving tid=%d at=%#" PRIx64, (int)thread->tid, member->leaves_at);
+	return dispatch_set_leaving(m->dispatch, tp, member->leaves_at);
+}
+
 /* Step "switch": those with that thread pointer, if all are clear. */
 struct err *members_switch(struct machine *m, uint64_t tp, bool check)
 {
@@ -279,6 +311,8 @@ struct err *members_switch(struct machine *m, uint64_t tp, bool check)
 			err = dispatch_set(m->dispatch, tp, m->target);
 		if (!err)
 			unblock_sharers(m, tp);
+	} else if (!err) {
+		err = let_leave(m, tp);
 	}
 	release_sharers(m, tp);
 	return err;

@@ -20,6 +20,7 @@ struct member {
 	bool is_blocked;
 	struct blocker blocker;
 	struct straggler straggler;
+	uint64_t leaves_at;    /* as of its last verdict (struct verdict) */
 	bool is_wanted;        /* asked to stop, to be visited */
 	uint64_t asked_ms;
 	unsigned wave;         /* the last one that saw it outside */
@@ -47,6 +48,8 @@ bool member_is_clear(struct machine *m, struct thread *thread);
 struct err *member_stop(struct machine *m, struct thread *thread, bool *stands)
 	__attribute__((warn_unused_result));
 bool member_is_at_target(const struct machine *m, const struct thread *thread);
+/* Nobody has its thread pointer, and so its state, but itself. */
+bool member_is_alone(const struct machine *m, const struct thread *thread);
 
 /* Switches those with a thread pointer, if check, only when all of them are clear. */
 struct err *members_switch(struct machine *m, uint64_t tp, bool check)

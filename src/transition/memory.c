@@ -36,7 +36,7 @@ static size_t list_dispatch(const struct job *job, struct remote_mapping **list,
 			 job->patch->dispatch_bits);
 	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ d.code, PROT_READ | PROT_EXEC, 0 };
 	*ARRAY_ADD(*list, nr) = (struct remote_mapping){
-		d.data, PROT_READ | (job->process->arch->dispatch_marks ? PROT_WRITE : 0), 0 };
+		d.data, PROT_READ | PROT_WRITE, 0 };
 	return nr;
 }
 

@@ -77,19 +77,6 @@ bool peek_outside(struct machine *m, struct thread *thread)
 	return true;
 }
 
-/* Nobody has its thread pointer, and so its state, but itself. */
-static bool is_alone(struct machine *m, const struct thread *thread)
-{
-	for (size_t i = 0; i < m->threads.nr; i++) {
-		const struct thread *other = m->threads.thread[i];
-
-		if (other != thread && !member_is_gone(other) &&
-		    (other->is_fresh || other->tp == thread->tp))
-			return false;
-	}
-	return true;
-}
-
 /* Step "switch_asleep". */
 static struct err *commit(struct machine *m, struct thread *thread, uint64_t count)
 {
@@ -108,20 +95,35 @@ static struct err *commit(struct machine *m, struct thread *thread, uint64_t cou
 	return NULL;
 }
 
+/* It sleeps where it was when it was told how to switch itself: there is nothing to do. */
+static bool is_still_inside(struct machine *m, struct thread *thread)
+{
+	uint64_t at = dispatch_leaves_at(m->dispatch, thread->tp), count;
+	struct verdict v;
+
+	return at && dispatch_get(m->dispatch, thread->tp) != m->target &&
+	       finds_asleep(m, thread, &count) && look(m, thread, count, &v) && !v.is_clear &&
+	       v.leaves_at == at;
+}
+
 bool peek_switch(struct machine *m, struct thread *thread)
 {
 	struct verdict v;
 	uint64_t count;
 
-	if (!m->process->arch->dispatch_marks || !m->all_known || m->failed ||
-	    dispatch_is_unsure(m->dispatch, thread->tp) || !is_alone(m, thread) ||
-	    !finds_asleep(m, thread, &count))
+	if (is_still_inside(m, thread))
+		return true;
+	if (!m->all_known || m->failed || dispatch_is_unsure(m->dispatch, thread->tp) ||
+	    !member_is_alone(m, thread) || !finds_asleep(m, thread, &count))
 		return false;
 	/* While it sleeps: a mark that it made before is gone then, and counts no more. */
 	m->failed = dispatch_set_tentative(m->dispatch, thread->tp);
 	if (m->failed)
 		return true;
 	if (!look(m, thread, count, &v))
+		return false;
+	/* If it can switch itself later it is stopped once, to be told how. */
+	if (!v.is_clear && v.leaves_at)
 		return false;
 	if (!v.is_clear) {
 		member_wait_for(m, thread, &v);

@@ -18,7 +18,11 @@
  *
  * With ASLEEP the tool may switch a thread where it sleeps, without its standing for it
  * (transition/peek.c, step switch_asleep): all that it knows is whether the thread has
- * moved since.  Without it, a thread that has looked may be put back (ports without marks).
+ * moved since.  With BACK a thread that has looked may be put back (arch->dispatch_undo).
+ *
+ * With LEAVE, which goes with ASLEEP, a thread in what it has to leave first may be told how
+ * to switch itself (member.c, step leave).  Threads call twice then, from one of two places
+ * of their stack, and handlers may have a stack of their own.
  *
  * tests/model/run checks it, and checks that each of the BUG_ variants is found wrong.
  */
@@ -57,6 +61,23 @@ bool died;
 #else
 #define moves(t) skip
 #endif
+/* How deep on its stack a thread is when it calls; a handler's own stack is above all. */
+#define OWN_STACK 1
+#define FIRST 2
+#define HANDLER 6
+#ifdef LEAVE
+byte leaves_at[THREADS];                 /* 0, or how deep it calls when it has left */
+byte main_frames[THREADS], outermost[THREADS]; /* of the thread itself, and how deep */
+byte calls_from[THREADS];                /* how deep it is now, with no frame */
+#define push(t, h, deep) if \
+	:: !h && !main_frames[t] -> outermost[t] = deep; main_frames[t]++ \
+	:: !h && main_frames[t] -> main_frames[t]++ \
+	:: h -> skip fi
+#define pop(t, h) if :: h -> skip :: !h -> main_frames[t]-- fi
+#else
+#define push(t, h, deep) skip
+#define pop(t, h) skip
+#endif
 mtype phase = NONE;                      /* the record's state of the patch */
 
 /* What is on a thread's stack; a handler's frames count with its thread's. */
@@ -70,7 +91,11 @@ byte running = THREADS;
 
 #define one_version(t) assert(!(old_frames[t] && new_frames[t]))
 #define in_stubs(t) (at_entry[t] || in_dispatcher[t] || in_copy[t])
+#ifdef LEAVE
+#define state_of(t) (in_table[t] -> (mark[t] -> mark[t] == 2 : patched[t]) : initial)
+#else
 #define state_of(t) (in_table[t] -> patched[t] : initial)
+#endif
 
 /*
  * May it be switched?  Who is at an entry has not begun to look for its state, and will
@@ -85,7 +110,7 @@ byte running = THREADS;
 
 /* The innermost frame is past its look, and would be clear without it (member.c, rewind_entry). */
 #define innermost(t) (2 * t + interrupted[t])
-#ifdef ASLEEP
+#if defined(ASLEEP) && !defined(BACK)
 #define can_be_put_back(t, to) false
 #elif defined(BUG_PUT_BACK_UNCHECKED)
 #define can_be_put_back(t, to) (in_dispatcher[t] == 1 && has_looked[innermost(t)])
@@ -98,9 +123,9 @@ byte running = THREADS;
 
 /*
  * A call of function f by thread t (in its handler if h): from the entry, one instruction
- * at a time, into the version that runs; is_new is that one.
+ * at a time, into the version that runs; is_new is that one, deep where its caller is.
  */
-inline call(t, h, f, is_new)
+inline call(t, h, f, is_new, deep)
 {
 	where = 4;
 	do
@@ -114,6 +139,7 @@ inline call(t, h, f, is_new)
 				is_new = true; where = 3
 			:: entry[f] == GATE -> at_entry[t]++; where = 0
 			fi;
+			if :: where == 3 -> push(t, h, deep) :: else -> skip fi;
 			one_version(t)
 		}
 	:: where == 0 ->
@@ -128,6 +154,7 @@ inline call(t, h, f, is_new)
 				is_new = true; where = 3
 			:: slot[f] == STUB -> where = 1
 			fi;
+			if :: where != 1 -> push(t, h, deep) :: else -> skip fi;
 			one_version(t)
 		}
 	:: where == 1 ->
@@ -156,7 +183,21 @@ inline call(t, h, f, is_new)
 				:: is_new && mark[t] -> is_new = mark[t] == 2; where = 6
 				:: is_new && !mark[t] && tentative[t] ->
 					is_new = patched[t]; where = 7
+#ifdef LEAVE
+				:: is_new && !mark[t] && leaves_at[t] && deep > leaves_at[t] ->
+					is_new = patched[t]; where = 6
+				:: is_new && !mark[t] && leaves_at[t] && deep == leaves_at[t] ->
+					is_new = !patched[t]; where = 7
+				:: is_new && !mark[t] && leaves_at[t] && deep < leaves_at[t] ->
+#ifdef BUG_NOT_GIVEN_UP
+					is_new = patched[t]; where = 6
+#else
+					is_new = patched[t]; where = 7
+#endif
+				:: is_new && !mark[t] && !tentative[t] && !leaves_at[t] ->
+#else
 				:: is_new && !mark[t] && !tentative[t] ->
+#endif
 					is_new = patched[t]; where = 6
 				:: !is_new -> is_new = initial; where = 6
 				fi
@@ -170,10 +211,14 @@ inline call(t, h, f, is_new)
 	:: where == 7 ->
 		atomic {
 			h == interrupted[t];
-			assert(dispatch_mapped);
-			moves(t);
-			mark[t] = 1 + is_new;
-			where = 6
+			if
+			:: put_back[2 * t + h] -> put_back[2 * t + h] = false; where = 4
+			:: else ->
+				assert(dispatch_mapped);
+				moves(t);
+				mark[t] = 1 + is_new;
+				where = 6
+			fi
 		}
 #endif
 	:: where == 6 ->
@@ -190,6 +235,7 @@ inline call(t, h, f, is_new)
 				:: is_new -> new_frames[t]++; where = 3
 				:: else -> in_copy[t]++; old_frames[t]++; where = 2
 				fi;
+				push(t, h, deep);
 				one_version(t)
 			fi
 		}
@@ -213,21 +259,36 @@ inline leave(t, h, is_new)
 		if
 		:: is_new -> assert(patch_mapped); new_frames[t]--
 		:: else -> old_frames[t]--
-		fi
+		fi;
+		pop(t, h)
 	}
 }
+
+#ifdef LEAVE
+#define from_somewhere(deep) if :: deep = FIRST :: deep = FIRST + 1 fi; calls_from[t] = deep
+#define ROUNDS 2
+#else
+#define from_somewhere(deep) deep = FIRST
+#define ROUNDS 1
+#endif
 
 /* The first function calls the second: a chain that must be of one version. */
 proctype thread(byte t)
 {
 	bool outer, inner;
-	byte where;
+	byte where, deep, round;
 
-	call(t, false, 0, outer);
-	call(t, false, 1, inner);
-	leave(t, false, inner);
-	leave(t, false, outer);
-	atomic { running--; outer = false; inner = false; where = 0 }
+	do
+	:: round < ROUNDS ->
+		round++;
+		from_somewhere(deep);
+		call(t, false, 0, outer, deep);
+		call(t, false, 1, inner, deep + 1);
+		leave(t, false, inner);
+		leave(t, false, outer)
+	:: else -> break
+	od;
+	atomic { running--; outer = false; inner = false; where = 0; deep = 0; round = 0 }
 }
 
 /* One that calls only the second. */
@@ -236,7 +297,7 @@ proctype short_thread(byte t)
 	bool inner;
 	byte where;
 
-	call(t, false, 1, inner);
+	call(t, false, 1, inner, FIRST);
 	leave(t, false, inner);
 	atomic { running--; inner = false; where = 0 }
 }
@@ -245,14 +306,22 @@ proctype short_thread(byte t)
 proctype handler(byte t)
 {
 	bool inner;
-	byte where;
+	byte where, deep = HANDLER;
 
 	if
-	:: atomic { running > 0 -> interrupted[t] = true };
-		call(t, true, 1, inner);
+	:: atomic { running > 0 -> interrupted[t] = true;
+#ifdef LEAVE
+			if
+			:: deep = OWN_STACK
+			:: deep = HANDLER
+			:: !main_frames[t] && calls_from[t] == FIRST -> deep = FIRST + 1
+			fi
+#endif
+		};
+		call(t, true, 1, inner, deep);
 		leave(t, true, inner);
-		atomic { interrupted[t] = false; inner = false; where = 0 }
-	:: atomic { running == 0 -> skip }
+		atomic { interrupted[t] = false; inner = false; where = 0; deep = 0 }
+	:: atomic { running == 0 -> deep = 0 }
 	fi
 }
 
@@ -280,8 +349,34 @@ inline arm()
 }
 
 #ifdef ASLEEP
+#ifdef LEAVE
+#define stands_and_switches(t, to) patched[t] = to; in_table[t] = true; \
+	tentative[t] = false; mark[t] = 0; unsure[t] = false; leaves_at[t] = 0
+/* Its own outermost call of what it has to leave, with its whole stack known. */
+#define can_leave(t, to) ((to -> old_frames[t] : new_frames[t]) && !in_dispatcher[t] && \
+			  main_frames[t])
+/* Also with a mark: it may have decided otherwise before a handler left that. */
+#ifdef BUG_TRUST_MARK
+#define is_leaving(t) (leaves_at[t] && !mark[t])
+#else
+#define is_leaving(t) (leaves_at[t])
+#endif
+#define is_told(t) (leaves_at[t] == outermost[t] && !mark[t] && !unsure[t])
+
+inline tell_to_leave(t)
+{
+	patched[t] = state_of(t);
+	in_table[t] = true;
+	tentative[t] = false;
+	mark[t] = 0;
+	unsure[t] = false;
+	leaves_at[t] = outermost[t]
+}
+#else
 #define stands_and_switches(t, to) patched[t] = to; in_table[t] = true; \
 	tentative[t] = false; mark[t] = 0; unsure[t] = false
+#define is_leaving(t) false
+#endif
 
 /* Looked at and switched while it sleeps; it may wake at any moment, and has moved then. */
 inline switch_asleep(t, to)
@@ -319,7 +414,7 @@ inline switch_asleep(t, to)
 	fi
 }
 
-#define is_at(t, to) (!unsure[t] && state_of(t) == to)
+#define is_at(t, to) (!unsure[t] && !is_leaving(t) && state_of(t) == to)
 #else
 #define stands_and_switches(t, to) patched[t] = to; in_table[t] = true
 #define is_at(t, to) (state_of(t) == to)
@@ -335,12 +430,18 @@ inline switch_to(to)
 #ifdef BUG_SWITCH_UNCHECKED
 		:: atomic { stands_and_switches(i, to) }
 #else
+#ifdef LEAVE
+		:: atomic { is_at(i, to) -> skip }
+		:: atomic { !is_at(i, to) && can_leave(i, to) && state_of(i) != to && !is_told(i) ->
+			tell_to_leave(i); i-- }
+#else
 		:: atomic { is_at(i, to) -> in_table[i] = true; patched[i] = to }
+#endif
 		:: atomic { !is_at(i, to) && is_clear(i, to) -> stands_and_switches(i, to) }
 		:: atomic { !is_at(i, to) && can_be_put_back(i, to) -> put_it_back(i);
 			stands_and_switches(i, to) }
 #ifdef ASLEEP
-		:: atomic { !unsure[i] && state_of(i) != to && tries > 0 -> tries-- };
+		:: atomic { !unsure[i] && !is_leaving(i) && state_of(i) != to && tries > 0 -> tries-- };
 			switch_asleep(i, to);
 			if :: is_at(i, to) :: else -> i-- fi
 #endif
@@ -361,6 +462,9 @@ inline new_table(state)
 		:: i < THREADS -> in_table[i] = false; patched[i] = false;
 #ifdef ASLEEP
 			tentative[i] = false; mark[i] = 0; unsure[i] = false;
+#endif
+#ifdef LEAVE
+			leaves_at[i] = 0;
 #endif
 			i++
 		:: else -> break

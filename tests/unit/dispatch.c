@@ -37,7 +37,7 @@ static void test_windows(void)
 }
 
 #ifdef __x86_64__
-enum { BITS = 4, PAIR = 0x100, INITIAL = 0x180, TABLE = 0x200, STUB = 0x90, SIZE = 4096 };
+enum { BITS = 4, PAIR = 0x100, INITIAL = 0x180, TABLE = 0x200, STUB = 0xa0, SIZE = 4096 };
 
 /* What the stub leads to: ends the experiment, telling which one it was. */
 struct state {
@@ -177,16 +177,45 @@ static void test_marks(void)
 	uint8_t *m = make(), *state;
 
 	for (uint8_t version = 0; version < 2; version++) {
-		put_entry(m, at, key, version | ARCH_STATE_TENTATIVE);
+		put_entry(m, at, key, version | ARCH_STATE_OPEN);
 		state = m + TABLE + 16 * (at & ((1 << BITS) - 1)) + 8;
 		ok(is_transparent(m, 1 + version) && state[1] == (version | ARCH_MARK) &&
-		   state[0] == (version | ARCH_STATE_TENTATIVE),
+		   state[0] == (version | ARCH_STATE_OPEN),
 		   "tentative %u: decided, and marked", version);
 		state[0] = !version;
 		ok(is_transparent(m, 1 + version) && state[1] == (version | ARCH_MARK),
 		   "the mark of %u counts instead of another state", version);
 		state[1] = 0;
 		ok(is_transparent(m, 2 - version) && !state[1], "without it the state counts");
+	}
+	munmap(m, SIZE);
+}
+
+/* Which way, and what mark, for a stack pointer of so many units from the one that is asked for. */
+static void test_leaving(void)
+{
+	static const struct { int from; bool leaves; bool marks; const char *what; } rows[] = {
+		{ -1000, false, false, "deeper: as its state says, and no mark" },
+		{ -1, false, false, "a word deeper" },
+		{ 0, true, true, "where it was called: the other version, and marked" },
+		{ 1, false, true, "a word above: given up" },
+		{ 1000, false, true, "further up: given up" },
+	};
+	uint64_t key = own_tp() + 1, at = arch_x86_64.dispatch_hash(key, BITS);
+	uint8_t *m = make(), *state = m + TABLE + 16 * (at & ((1 << BITS) - 1)) + 8;
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+		uint8_t from = i & 1, to = rows[i / 2].leaves ? !from : from;
+		/* run_stub() is the caller, so to speak. */
+		uint64_t sp, mark = rows[i / 2].marks ? to | ARCH_MARK : 0;
+
+		put_entry(m, at, key, from);
+		is_transparent(m, 1 + from);
+		sp = entry_rsp + 8 - arch_x86_64.dispatch_frame;
+		put_entry(m, at, key, from | ARCH_STATE_OPEN |
+			  (sp / ARCH_SP_UNIT - (uint64_t)rows[i / 2].from) << 16);
+		ok(is_transparent(m, 1 + to) && state[1] == mark &&
+		   state[0] == (from | ARCH_STATE_OPEN), "leaving %u: %s", from, rows[i / 2].what);
 	}
 	munmap(m, SIZE);
 }
@@ -198,6 +227,7 @@ int main(void)
 #ifdef __x86_64__
 	test_run();
 	test_marks();
+	test_leaving();
 #endif
 	return tap_done();
 }

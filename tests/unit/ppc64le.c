@@ -190,7 +190,7 @@ static bool read_stack(void *arg, uint64_t addr, uint64_t *value)
 
 static void test_undo(void)
 {
-	static const unsigned offs[] = { 0, 4, 8, 12, 28, 56, 60, 100, 120, 124, 140 };
+	static const unsigned offs[] = { 0, 4, 8, 12, 28, 56, 60, 100, 108, 120, 148, 172, 176, 180, 196 };
 	uint64_t stack[3] = { 100, 101, 102 };
 	struct regs regs = { 0 };
 
@@ -204,7 +204,7 @@ static void test_undo(void)
 		regs_set(ppc, &regs, R12, 0x5000);
 		regs_set(ppc, &regs, R1, 0x7000);
 		done = ppc->dispatch_undo(&regs, false, off, &undone, read_stack, stack);
-		if (off > 120) {
+		if (off > 176) {
 			ok(!done, "at %u it is on its way out", off);
 			continue;
 		}
