@@ -447,6 +447,18 @@ def test_callers(stitch, folder):
         p.check(1, 'enabled again')
 
 
+def test_cancelled_thread(stitch, folder):
+    """A thread is cancelled in new code, which has a handler of its own: libgcc was told."""
+    prog, slp = make(stitch, folder, '../cases/cancel', flags='-O2 -pthread -fexceptions')
+    with Program([prog]) as p:
+        p.check(0)
+        for _ in range(2 if SLOW else 10):
+            stitch.ok('apply', '-t', '60', p.pid, slp)
+            p.check(1, 'patched')
+            stitch.ok('revert', '-t', '60', p.pid)
+            p.check(0, 'reverted')
+
+
 def make_toc(stitch, folder):
     """tests/live/toc: a library whose patched functions need what the old ones did not."""
     work = os.path.join(folder, 'fix.slp.d')

@@ -63,6 +63,48 @@ static void note_low(uint32_t word, struct insn *insn)
 	insn->low = (uint64_t)(word >> 10 & 0xfff) << scale;
 }
 
+/* Pairs, which are stored or loaded; their base register may move. */
+static uint32_t changes_of_pair(uint32_t word)
+{
+	uint32_t moved = word >> 23 & 1 ? 1u << (word >> 5 & 31) : 0;
+
+	return word >> 22 & 1 ? moved | 1u << (word & 31) | 1u << (word >> 10 & 31) : moved;
+}
+
+static void arm_value(const uint8_t *code, const struct insn *insn, uint64_t addr,
+		      struct insn_value *value)
+{
+	uint32_t word = word_at(code);
+	uint16_t imm = (uint16_t)(word >> 5);
+
+	(void)addr;
+	*value = (struct insn_value){ .kind = VALUE_ADD, .reg = (int16_t)(word & 31), .base = -1,
+				      .changes = UINT32_MAX };
+	if (is(word, 0x1f000000, 0x10000000)) {        /* adr, adrp */
+		value->off = insn->mem;
+	} else if (is(word, 0x7fe00000, 0x52800000)) { /* movz, no shift */
+		value->off = imm;
+	} else if (is(word, 0xffe0ffe0, 0xaa0003e0)) { /* mov of a register */
+		value->base = (int16_t)(word >> 16 & 31);
+	} else if (is(word, 0xff800000, 0x91000000)) { /* add */
+		value->base = (int16_t)(word >> 5 & 31);
+		value->off = (uint64_t)(word >> 10 & 0xfff) << (word >> 22 & 1 ? 12 : 0);
+	} else if (is(word, 0xbf800000, 0xb9000000)) { /* ldr, str */
+		value->kind = word >> 22 & 1 ? VALUE_LOAD : VALUE_STORE;
+		value->base = (int16_t)(word >> 5 & 31);
+		value->size = word >> 30 & 1 ? 8 : 4;
+		value->off = (uint64_t)(word >> 10 & 0xfff) * value->size;
+	} else {
+		value->kind = VALUE_OTHER;
+		if (insn->flow == FLOW_BRANCH)
+			value->changes = 0;
+		else if (is(word, 0x3a000000, 0x28000000))
+			value->changes = changes_of_pair(word);
+		else if (is(word, 0x1f800000, 0x12800000)) /* movn, movz, movk */
+			value->changes = 1u << (word & 31);
+	}
+}
+
 /* What differs between two links of the same code. */
 static void arm_clear_address(uint8_t *code, const struct insn *insn)
 {
@@ -340,6 +382,7 @@ const struct arch arch_aarch64 = {
 	.jump_reach = 0x7ff0000,
 	.stub_size = 12,
 	.decode = arm_decode,
+	.value = arm_value,
 	.flow = arm_decode,
 	.entry_keep = arm_entry_keep,
 	.is_exchangeable = arm_is_exchangeable,

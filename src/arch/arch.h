@@ -76,6 +76,21 @@ struct insn {
 	int16_t changes;          /* the general register that it may change, -1: none */
 };
 
+/* What an instruction does with one value, for questions about data flow. */
+struct insn_value {
+	enum {
+		VALUE_OTHER,     /* it may change the registers in changes */
+		VALUE_ADD,       /* reg = base + off */
+		VALUE_LOAD,      /* reg = what is at base + off */
+		VALUE_STORE,     /* and there is what is in reg */
+		VALUE_STORE_IMM, /* or imm */
+	} kind;
+	int16_t reg, base;       /* DWARF columns; base -1: off is the whole address or value */
+	uint64_t off, imm;
+	uint8_t size;            /* bytes that are loaded or stored */
+	uint32_t changes;        /* by column */
+};
+
 /* How the value of a relocation is made, in the letters of the psABIs. */
 enum reloc_formula {
 	RELOC_NONE,     /* nothing to write */
@@ -349,6 +364,11 @@ struct arch {
 	 * whole functions.
 	 */
 	bool (*flow)(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn);
+	/* Of an instruction that was decoded at addr. */
+	void (*value)(const uint8_t *code, const struct insn *insn, uint64_t addr,
+		      struct insn_value *value);
+	/* The register that has a function's own address when it is called; 0: none has. */
+	uint8_t self_col;
 	/* Bytes at an entry that must stay (endbr64, bti): 0 if there are none. */
 	size_t (*entry_keep)(const uint8_t *code, size_t size);
 	/* A jump is as long as any instruction: nobody can be in the middle of where it goes. */

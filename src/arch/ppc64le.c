@@ -84,6 +84,52 @@ bool ppc_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *in
 	return true;
 }
 
+/* Loads and stores, by their first six bits and, in two of them, the last two. */
+static void value_of_place(uint32_t word, struct insn_value *value)
+{
+	static const struct { uint8_t op, low, kind, size; } rows[] = {
+		{ 58, 0, VALUE_LOAD, 8 }, /* ld */  { 32, 4, VALUE_LOAD, 4 }, /* lwz */
+		{ 62, 0, VALUE_STORE, 8 }, /* std */ { 36, 4, VALUE_STORE, 4 }, /* stw */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+		if (word >> 26 == rows[i].op && (rows[i].low == 4 || (word & 3) == rows[i].low)) {
+			value->kind = rows[i].kind;
+			value->size = rows[i].size;
+			value->off = (uint64_t)(int16_t)(rows[i].low == 4 ? word : word & 0xfffc);
+			value->base = word >> 16 & 31 ? (int16_t)(word >> 16 & 31) : -1;
+		}
+}
+
+static void ppc_value(const uint8_t *code, const struct insn *insn, uint64_t addr,
+		      struct insn_value *value)
+{
+	uint32_t word = word_at(code), op = word >> 26;
+	int16_t rt = word >> 21 & 31, ra = word >> 16 & 31;
+
+	(void)addr;
+	*value = (struct insn_value){ .reg = rt, .base = -1, .changes = UINT32_MAX };
+	if (op == 14 || op == 15) {                              /* addi, addis */
+		value->kind = VALUE_ADD;
+		value->base = ra ? ra : -1;
+		value->off = (uint64_t)(int16_t)word << (op == 15 ? 16 : 0);
+	} else if (is(word, 0xfc0007fe, 0x7c000378) && rt == (int16_t)(word >> 11 & 31)) { /* mr */
+		value->kind = VALUE_ADD;
+		value->reg = ra;
+		value->base = rt;
+	} else if (op == 58 || op == 32 || op == 62 || op == 36) {
+		value_of_place(word, value);
+	} else if (insn->flow == FLOW_BRANCH || op == 10 || op == 11 ||
+		   is(word, 0xfc1fffff, 0x7c0803a6) || is(word, 0xfc00ffff, 0x60000000)) {
+		value->changes = 0; /* comparisons with a constant, mtlr, nop */
+	} else if (is(word, 0xfc1fffff, 0x7c0802a6)) { /* mflr */
+		value->changes = 1u << rt;
+	}
+	/* stdu: the register that it stores by has moved. */
+	if (op == 62 && value->kind == VALUE_OTHER)
+		value->changes = 1u << ra;
+}
+
 static bool ppc_follows_call(const uint8_t *code, size_t size)
 {
 	struct insn insn;
@@ -231,6 +277,8 @@ const struct arch arch_ppc64le = {
 	.jump_reach = 0x1ff0000,
 	.stub_size = PPC_STUB,
 	.decode = ppc_decode,
+	.value = ppc_value,
+	.self_col = 12,
 	.flow = ppc_decode,
 	.entry_keep = ppc_entry_keep,
 	.is_exchangeable = ppc_is_exchangeable,

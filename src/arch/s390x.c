@@ -153,6 +153,90 @@ bool s390_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *i
 	return true;
 }
 
+/* A displacement of 20 bits with its base register; false: there is an index, too. */
+static bool long_place(const uint8_t *code, struct insn_value *value)
+{
+	uint32_t disp = (code[2] & 15u) << 8 | code[3] | (uint32_t)code[4] << 12;
+
+	value->base = code[2] >> 4 ? (int16_t)(code[2] >> 4) : -1;
+	value->off = (uint64_t)((int64_t)(int32_t)(disp << 12) >> 12);
+	return !(code[1] & 15);
+}
+
+static void value_of_rxy(const uint8_t *code, struct insn_value *value)
+{
+	static const struct { uint8_t op, kind, size; } rows[] = {
+		{ 0x04, VALUE_LOAD, 8 }, /* lg */  { 0x02, VALUE_LOAD, 8 }, /* ltg */
+		{ 0x12, VALUE_LOAD, 4 }, /* lt */  { 0x58, VALUE_LOAD, 4 }, /* ly */
+		{ 0x24, VALUE_STORE, 8 }, /* stg */ { 0x50, VALUE_STORE, 4 }, /* sty */
+		{ 0x71, VALUE_ADD, 0 }, /* lay */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (code[5] == rows[i].op && long_place(code, value)) {
+			value->kind = rows[i].kind;
+			value->size = rows[i].size;
+		}
+}
+
+/* mvhi, mvghi: a constant to a base register and 12 bits. */
+static void value_of_sil(const uint8_t *code, struct insn_value *value)
+{
+	if (code[1] != 0x4c && code[1] != 0x48)
+		return;
+	value->kind = VALUE_STORE_IMM;
+	value->size = code[1] == 0x4c ? 4 : 8;
+	value->base = code[2] >> 4 ? (int16_t)(code[2] >> 4) : -1;
+	value->off = (code[2] & 15u) << 8 | code[3];
+	value->imm = (uint64_t)(int16_t)bytes_get(code + 4, 2, true);
+}
+
+/* stmg changes none, lmg those from the first to the last. */
+static uint32_t changes_of_many(const uint8_t *code)
+{
+	unsigned first = code[1] >> 4, last = code[1] & 15;
+	uint32_t all = 0;
+
+	if (code[5] == 0x24)
+		return 0;
+	for (unsigned i = first; code[5] == 0x04; i = (i + 1) & 15) {
+		all |= 1u << i;
+		if (i == last)
+			return all;
+	}
+	return UINT32_MAX;
+}
+
+static void s390_value(const uint8_t *code, const struct insn *insn, uint64_t addr,
+		       struct insn_value *value)
+{
+	unsigned op = code[1] & 15;
+
+	(void)addr;
+	*value = (struct insn_value){ .reg = code[1] >> 4, .base = -1,
+				      .changes = insn->flow == FLOW_BRANCH ? 0 : UINT32_MAX };
+	if (code[0] == 0xc0 && !op) { /* larl */
+		value->kind = VALUE_ADD;
+		value->off = insn->mem;
+	} else if (code[0] == 0xc4 && (op == 8 || op == 11)) { /* lgrl, stgrl */
+		value->kind = op == 8 ? VALUE_LOAD : VALUE_STORE;
+		value->size = 8;
+		value->off = insn->mem;
+	} else if (code[0] == 0xb9 && (code[1] == 0x04 || code[1] == 0x02)) { /* lgr, ltgr */
+		value->kind = VALUE_ADD;
+		value->reg = code[3] >> 4;
+		value->base = code[3] & 15;
+	} else if (code[0] == 0xa5 || (code[0] == 0xa7 && op == 9)) { /* llihh ..., lghi */
+		value->changes = 1u << value->reg;
+	} else if (code[0] == 0xe3) {
+		value_of_rxy(code, value);
+	} else if (code[0] == 0xe5) {
+		value_of_sil(code, value);
+	} else if (code[0] == 0xeb) {
+		value->changes = changes_of_many(code);
+	}
+}
+
 /* The calls that could end where the bytes do, by their length. */
 static bool call_of(const uint8_t *code, size_t size, unsigned len)
 {
@@ -334,6 +418,7 @@ const struct arch arch_s390x = {
 	.stub_size = 8,
 	.pcrel = PCREL_FROM_INSN,
 	.decode = s390_decode,
+	.value = s390_value,
 	.flow = s390_decode,
 	.entry_keep = s390_entry_keep,
 	.is_exchangeable = s390_is_exchangeable,

@@ -405,6 +405,26 @@ static uint64_t x86_unmangle(uint64_t word, uint64_t guard)
 	return (word >> 17 | word << 47) ^ guard;
 }
 
+static void x86_value(const uint8_t *code, const struct insn *insn, uint64_t addr,
+		      struct insn_value *value)
+{
+	static const uint8_t kinds[] = {
+		[MOVE_REG] = VALUE_ADD, [MOVE_ADDR] = VALUE_ADD, [MOVE_LOAD] = VALUE_LOAD,
+		[MOVE_STORE] = VALUE_STORE, [MOVE_STORE_IMM] = VALUE_STORE_IMM,
+	};
+	bool stores = insn->move == MOVE_STORE || insn->move == MOVE_STORE_IMM;
+
+	(void)addr;
+	*value = (struct insn_value){ .kind = kinds[insn->move], .imm = (uint64_t)insn->imm,
+				      .size = insn->mem_size,
+				      .changes = x86_64_unwind.written(code, insn->size) };
+	value->reg = stores ? insn->src_reg : insn->dst_reg;
+	value->base = insn->move == MOVE_REG ? insn->src_reg : insn->base_reg;
+	value->off = insn->is_pcrel ? insn->mem : (uint64_t)insn->base_disp;
+	if (insn->move != MOVE_REG && !insn->is_pcrel && insn->base_reg < 0)
+		value->kind = VALUE_OTHER;
+}
+
 /* rdfsbase %rcx; ret */
 static const uint8_t reads_tp[] = { 0xf3, 0x48, 0x0f, 0xae, 0xc1, 0xc3 };
 
@@ -447,6 +467,7 @@ const struct arch arch_x86_64 = {
 	.stub_size = 8,
 	.pcrel = PCREL_FROM_END,
 	.decode = x86_decode,
+	.value = x86_value,
 	.flow = x86_flow,
 	.entry_keep = x86_entry_keep,
 	.put_jump = x86_put_jump,

@@ -5,98 +5,18 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "ehlist.h"
 #include "mem.h"
 
 enum {
 	MAX_CODE = 1024,
-	MAX_COLS = 64,
 	/* struct object of libgcc: three addresses, the section, flags, next. */
 	MAX_ENTRIES = 4096,
 	MAX_WORDS = 8192, /* of libgcc's variables */
 	OBJECT_PC_BEGIN = 0, OBJECT_SECTION = 24, OBJECT_FLAGS = 32,
-	ENCODING_OMIT = 0xff << 3, /* s.b.encoding, above three one-bit fields */
+	/* s.b.encoding, behind three fields of a bit, of the machine's first ones. */
+	ENCODING_AT = 3, ENCODING_BITS = 8, ENCODING_OMIT = 0xff,
 };
-
-/*
- * Which registers hold the second argument (the entry) and which the old head,
- * followed through plain moves.  The code is walked in the order that it
- * stands: the function has one path that does the work.
- */
-struct learn {
-	bool is_entry[MAX_COLS];
-	uint64_t loaded_from[MAX_COLS]; /* address of the word in the register */
-	unsigned nr_heads, nr_flags;
-};
-
-static bool is_col(int16_t col)
-{
-	return col >= 0 && col < MAX_COLS;
-}
-
-static void learn_store(struct learn *l, const struct insn *insn, struct ehreg *reg)
-{
-	if (insn->is_pcrel && is_col(insn->src_reg) && l->is_entry[insn->src_reg]) {
-		if (reg->head != insn->mem)
-			l->nr_heads++;
-		reg->head = insn->mem;
-	} else if (is_col(insn->base_reg) && l->is_entry[insn->base_reg] &&
-		   is_col(insn->src_reg) && l->loaded_from[insn->src_reg]) {
-		/* entry->next = the word that the head will replace, perhaps */
-		reg->next_off = (unsigned)insn->base_disp;
-	}
-}
-
-static void learn_flag(struct learn *l, const struct insn *insn, struct ehreg *reg)
-{
-	if (!insn->is_pcrel || insn->imm != 1)
-		return;
-	if (reg->flag != insn->mem)
-		l->nr_flags++;
-	reg->flag = insn->mem;
-	reg->flag_size = insn->mem_size;
-}
-
-static void learn_insn(struct learn *l, const struct insn *insn, struct ehreg *reg)
-{
-	switch (insn->move) {
-	case MOVE_REG:
-		if (!is_col(insn->dst_reg) || !is_col(insn->src_reg))
-			return;
-		l->is_entry[insn->dst_reg] = l->is_entry[insn->src_reg];
-		l->loaded_from[insn->dst_reg] = l->loaded_from[insn->src_reg];
-		return;
-	case MOVE_LOAD:
-		if (!is_col(insn->dst_reg))
-			return;
-		l->is_entry[insn->dst_reg] = false;
-		l->loaded_from[insn->dst_reg] = insn->is_pcrel ? insn->mem : 0;
-		return;
-	case MOVE_STORE:
-		learn_store(l, insn, reg);
-		return;
-	case MOVE_STORE_IMM:
-		learn_flag(l, insn, reg);
-		return;
-	default:
-		return;
-	}
-}
-
-bool ehreg_learn(const struct arch *arch, const uint8_t *code, size_t size,
-		 uint64_t addr, struct ehreg *reg)
-{
-	struct learn l = { .nr_heads = 0 };
-	struct insn insn;
-
-	l.is_entry[arch->second_arg_col] = true;
-	reg->head = reg->flag = reg->next_off = 0;
-	for (size_t off = 0; off < size; off += insn.size) {
-		if (!arch->decode(code + off, size - off, addr + off, &insn))
-			return false;
-		learn_insn(&l, &insn, reg);
-	}
-	return l.nr_heads == 1 && l.nr_flags <= 1 && reg->next_off > OBJECT_FLAGS;
-}
 
 /* The one that unwinds: C libraries of old ports keep the names of the list alone. */
 static const struct object *find_libgcc(const struct process *process,
@@ -113,6 +33,17 @@ static const struct object *find_libgcc(const struct process *process,
 	return NULL;
 }
 
+static bool read_word(void *arg, uint64_t addr, uint64_t *word)
+{
+	const struct process *process = arg;
+	uint8_t bytes[8];
+
+	if (!process_try_read(process, addr, bytes, sizeof(bytes)))
+		return false;
+	*word = bytes_get(bytes, 8, process->arch->big_endian);
+	return true;
+}
+
 static struct err *learn_from(const struct process *process, const struct object *object,
 			      const struct symbol *sym, struct ehreg *reg)
 {
@@ -121,8 +52,16 @@ static struct err *learn_from(const struct process *process, const struct object
 
 	/* It may be no more than a jump to the one that does the work. */
 	for (unsigned hops = 0; code && hops < 3; hops++) {
-		if (ehreg_learn(process->arch, code, size, object->bias + sym->value, reg))
+		struct ehlist list = { .arch = process->arch, .read = read_word,
+				       .arg = (void *)(uintptr_t)process };
+
+		if (ehlist_learn(&list, code, size, object->bias + sym->value)) {
+			reg->head = list.head;
+			reg->flag = list.flag;
+			reg->flag_size = list.flag_size;
+			reg->next_off = list.next_off;
 			return NULL;
+		}
 		sym = image_find_export(object->image, "__register_frame_info_bases", NULL);
 		if (!sym || hops)
 			break;
@@ -139,10 +78,11 @@ static void fill_object(const struct ehreg *reg, struct linked *linked)
 {
 	uint8_t *bytes = linked->data.bytes.data + (reg->object - linked->data.addr);
 	bool be = reg->process->arch->big_endian;
+	unsigned shift = be ? 64 - ENCODING_AT - ENCODING_BITS : ENCODING_AT;
 
 	bytes_put(bytes + OBJECT_PC_BEGIN, 8, UINT64_MAX, be);
 	bytes_put(bytes + OBJECT_SECTION, 8, linked->eh_frame, be);
-	bytes_put(bytes + OBJECT_FLAGS, 8, ENCODING_OMIT, be);
+	bytes_put(bytes + OBJECT_FLAGS, 8, (uint64_t)ENCODING_OMIT << shift, be);
 }
 
 struct err *ehreg_find(struct ehreg *reg, const struct process *process)

@@ -7,7 +7,7 @@
  * dynamic linker (libgcc, unwind-dw2-fde.c).  __register_frame_info() puts an
  * entry at the list's head; we do the same by writing memory while no thread
  * is in libgcc: where the head, the "list is not empty" flag and the entry's
- * next pointer are is read off the instructions of that function.  A libgcc
+ * next pointer are is read off the instructions of that function (ehlist.h).  A libgcc
  * that keeps another structure (GCC 13 and later: a tree) is not recognised
  * and left alone.
  */
@@ -66,9 +66,5 @@ bool ehreg_is_in(const struct ehreg *reg);
  */
 struct err *ehreg_remove(const struct ehreg *reg, uint64_t object, bool *gone)
 	__attribute__((warn_unused_result));
-
-/* What the instructions of __register_frame_info() say, for the unit test. */
-bool ehreg_learn(const struct arch *arch, const uint8_t *code, size_t size,
-		 uint64_t addr, struct ehreg *reg);
 
 #endif
