@@ -176,7 +176,6 @@ def test_aside(stitch, folder):
 
 def test_no_constructor(stitch, folder):
     """Without anything that would run by itself it is patched when it is there."""
-    need_events()
     prog, library, slp = build(stitch, folder, callbacks=False,
                                flags='-O2 -nostartfiles -Dconstructor=unused '
                                      '-Ddestructor=unused')
@@ -224,6 +223,10 @@ def test_in_the_end(stitch, folder):
             for _ in range(3):
                 need(p.ask('load') == 'ok', 'load')
                 wait_for(lambda: p.ask('check 1') == 'ok', 'it is not patched', 60)
+                # Between two looks, perhaps to the same place.
+                p.ask('unload')
+                p.ask('load')
+                wait_for(lambda: p.ask('check 1') == 'ok', 'the next is not patched', 60)
                 p.ask('unload')
                 wait_for(lambda: not names(stitch, p), 'it is not forgotten', 60)
 

@@ -20,6 +20,7 @@
 #include "event.h"
 #include "lock.h"
 #include "mem.h"
+#include "orphans.h"
 #include "straggler.h"
 #include "threads.h"
 
@@ -67,6 +68,18 @@ static bool is_in_effect(const struct late *late)
 	patch = err ? NULL : record_find(&record, late->slp->name);
 	err_free(err);
 	return patch && patch->state == PATCH_APPLIED;
+}
+
+/* Its object has gone and come again, and what is there now was never patched. */
+static bool is_orphaned(const struct late *late)
+{
+	AUTO_RECORD struct record record = { 0 };
+	const struct record_patch *patch;
+	struct err *err = record_read(late->process, &record);
+
+	patch = err ? NULL : record_find(&record, late->slp->name);
+	err_free(err);
+	return patch && orphans_is_one(late->process, &record, patch);
 }
 
 static void tell(const struct late *late, enum late_event what,
@@ -415,7 +428,9 @@ static void wait_for_events(struct late *late)
 static void look_for_objects(struct late *late)
 {
 	struct err *err = process_refresh(late->process);
-	bool differs = !err && !late->given_up && all_there(late) != late->in_effect;
+	bool differs = !err && !late->given_up &&
+		       (all_there(late) != late->in_effect ||
+			(late->in_effect && is_orphaned(late)));
 
 	late->wants_out |= differs && late->differs;
 	late->differs = differs;
