@@ -754,6 +754,12 @@ def test_storm_asleep(stitch, folder):
           STORM_TIMER='1')
 
 
+def test_storm_straight(stitch, folder):
+    """Threads that go straight back in switch themselves, at the right moment."""
+    storm(stitch, folder, (4 if SLOW else 30) * STRESS, STORM_THREADS='0', STORM_STRAIGHT='1',
+          STORM_TIMER='1')
+
+
 def test_branch_protected(stitch, folder):
     """Signed return addresses, and landing pads at the entries."""
     if 'aarch64' not in (CROSS or os.uname().machine):

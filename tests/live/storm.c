@@ -40,6 +40,27 @@ static void *sleeper(void *arg)
 	}
 	return arg;
 }
+/* Hardly ever outside, from two depths of a stack, and with a signal's stack within it. */
+static __attribute__((noinline)) int deeper(int us)
+{
+	volatile char room[600];
+	room[us & 511] = 1;
+	return sleepy(7, us) + room[us & 511] - 1;
+}
+static void *straight(void *arg)
+{
+	char own[16384];
+	stack_t ss = { .ss_sp = (long)arg % 2 ? own : malloc(sizeof(own)), .ss_size = sizeof(own) };
+	unsigned seed = (unsigned)(long)arg;
+	sigaltstack(&ss, NULL);
+	for (;;) {
+		int us = 100 + rand_r(&seed) % 2000;
+		look((long)arg % 3 || rand_r(&seed) % 2 ? sleepy(7, us) : deeper(us));
+		if ((long)arg % 5 == 4)
+			look(outer(7));
+	}
+	return arg;
+}
 static void on_timer(int sig) { (void)sig; look(outer(7)); handled++; }
 static void *one(void *arg) { look(outer(7)); return arg; }
 static void *maker(void *arg)
@@ -65,6 +86,10 @@ void start(void)
 		pthread_create(&t, &attr, sleeper, NULL);
 	for (int i = 0; getenv("STORM_CHURN") && i < 8; i++)
 		pthread_create(&t, &attr, maker, NULL);
+	for (long i = 0; getenv("STORM_STRAIGHT") && i < 20; i++)
+		pthread_create(&t, &attr, straight, (void *)i);
+	if (getenv("STORM_STRAIGHT"))
+		sa.sa_flags |= SA_ONSTACK;
 	if (getenv("STORM_TIMER")) {
 		sigaction(SIGALRM, &sa, NULL);
 		setitimer(ITIMER_REAL, &every, NULL);
