@@ -20,6 +20,8 @@ import traceback
 # which everything is built, and found there.
 CROSS = os.environ.get('STITCH_CROSS', '')
 BUILT = os.environ.get('STITCH_BUILT')
+# In an emulated machine, beside everything else, all takes its time.
+SLOWER = 4 if os.environ.get('STITCH_SLOW') else 1
 
 
 class Prepared(Exception):
@@ -67,7 +69,7 @@ class Stitch:
     def __init__(self, path):
         self.path = os.path.abspath(path)
 
-    def run(self, *args, fault=None, env=None, timeout=120, cwd=None):
+    def run(self, *args, fault=None, env=None, timeout=120 * SLOWER, cwd=None):
         full = dict(os.environ, **(env or {}))
         if fault:
             full['STITCH_FAULT'] = fault
@@ -107,7 +109,7 @@ class Program:
         self.pid = self.process.pid
         need(self.line() == 'ready', 'the program did not start')
 
-    def line(self, timeout=30):
+    def line(self, timeout=30 * SLOWER):
         end = time.time() + timeout
         while b'\n' not in self.buffer:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.time()))

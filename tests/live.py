@@ -17,11 +17,14 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
-from harness import CROSS, Failure, Program, Skip, Stitch, Suite, is_built, need, sh  # noqa
+from harness import (CROSS, SLOWER, Failure, Program, Skip, Stitch, Suite, is_built,  # noqa
+                     need, sh)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # In an emulated machine: the same tests, fewer times.
 SLOW = bool(os.environ.get('STITCH_SLOW'))
+# How long a command may take that will be done some time, in seconds.
+PATIENCE = 60 * SLOWER
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -164,7 +167,7 @@ def test_busy(stitch, folder):
         need(not [x for x in stitch.json('list')['processes'] if x['pid'] == p.pid],
              'a refused patch is listed')
         # Frees the thread now and then: some try will find it outside.
-        worker = subprocess.Popen([stitch.path, 'apply', '-t', '60', str(p.pid), slp],
+        worker = subprocess.Popen([stitch.path, 'apply', '-t', str(PATIENCE), str(p.pid), slp],
                                   stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
             worker.wait(1)
@@ -182,13 +185,13 @@ def follow(stitch, *args):
                             stderr=subprocess.PIPE, text=True)
 
 
-def end(worker, timeout=60):
+def end(worker, timeout=PATIENCE + 10):
     out, err = worker.communicate(timeout=timeout)
     return worker.returncode, out + err
 
 
 def wait_for(what, text, seconds=10):
-    stop = time.time() + seconds
+    stop = time.time() + seconds * SLOWER
     while not what():
         need(time.time() < stop, text)
         time.sleep(0.02)
@@ -204,7 +207,7 @@ def test_leaves_and_comes_back(stitch, folder):
     prog, slp = make(stitch, folder, 'busy')
     for _ in range(3):
         with Program([prog]) as p:
-            worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+            worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
             wait_for(lambda p=p: state_of(stitch, p) == 'enabling', 'not started')
             time.sleep(0.5)
             need(p.ask('version') == 'new', 'who is outside must have the new version')
@@ -220,7 +223,7 @@ def test_follow(stitch, folder):
     """What runs can be seen, turned back and forced from another shell."""
     prog, slp = make(stitch, folder, 'busy')
     with Program([prog]) as p:
-        worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
         wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
         time.sleep(0.3)
         seen = stitch.json('status', p.pid)['processes'][0]['transition']
@@ -242,7 +245,7 @@ def test_force(stitch, folder):
     """A forced patch is in effect for all, and stays for ever."""
     prog, slp = make(stitch, folder, 'busy')
     with Program([prog]) as p:
-        worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
         wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
         time.sleep(0.2)
         stitch.ok('force', p.pid)
@@ -252,7 +255,7 @@ def test_force(stitch, folder):
         p.ask('go')
         p.check(1)
         # By now the thread is in the new function.
-        worker = follow(stitch, 'revert', '-t', '60', p.pid)
+        worker = follow(stitch, 'revert', '-t', PATIENCE, p.pid)
         wait_for(lambda: state_of(stitch, p) == 'disabling', 'not started')
         stitch.ok('force', p.pid)
         status, text = end(worker)
@@ -304,7 +307,7 @@ def test_forks(stitch, folder):
     prog, slp = make(stitch, folder, 'forks')
     for way, value in (('go', '1000'), ('cancel', '1')):
         with Program([prog]) as p:
-            worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+            worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
             wait_for(lambda p=p: state_of(stitch, p) == 'enabling', 'not started')
             time.sleep(0.2)
             child = int(p.ask('fork'))
@@ -432,7 +435,7 @@ def test_callers(stitch, folder):
         p.check(1, 'dispatched to the new functions')
         stitch.ok('cancel', p.pid)
         p.check(0, 'cancelled')
-        worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
         wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
         time.sleep(0.2)
         p.ask('go')
@@ -453,9 +456,9 @@ def test_cancelled_thread(stitch, folder):
     with Program([prog]) as p:
         p.check(0)
         for _ in range(2 if SLOW else 10):
-            stitch.ok('apply', '-t', '60', p.pid, slp)
+            stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
             p.check(1, 'patched')
-            stitch.ok('revert', '-t', '60', p.pid)
+            stitch.ok('revert', '-t', PATIENCE, p.pid)
             p.check(0, 'reverted')
 
 
@@ -600,9 +603,9 @@ def test_toc(stitch, folder):
     with Program([prog]) as p:
         p.check(0)
         for _ in range(2 if SLOW else 20):
-            stitch.ok('apply', '-t', '60', p.pid, slp)
+            stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
             p.check(1)
-            stitch.ok('revert', '-t', '60', p.pid)
+            stitch.ok('revert', '-t', PATIENCE, p.pid)
             p.check(0)
 
 
@@ -644,7 +647,7 @@ def test_replace_and_stay(stitch, folder):
     _, above = make(stitch, folder, 'forks', slp='above.slp', edit=lambda t: t.replace(
         'x + y * 100', 'x + y').replace('x + 1000', 'x + 7000'))
     with Program([prog]) as p:
-        worker = follow(stitch, 'apply', '-t', '60', p.pid, first)
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, first)
         wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
         time.sleep(0.2)
         p.ask('go')
@@ -806,7 +809,7 @@ def test_reload(stitch, folder):
     """What was learnt of a library is forgotten with it, while a function is waited for."""
     prog, slp = make(stitch, folder, 'reload')
     with Program([prog]) as p:
-        worker = subprocess.Popen([stitch.path, 'apply', '-t', '60', str(p.pid), slp],
+        worker = subprocess.Popen([stitch.path, 'apply', '-t', str(PATIENCE), str(p.pid), slp],
                                   stderr=subprocess.PIPE, text=True)
         time.sleep(2)
         need(p.ask('go') == 'ok', 'go')
