@@ -433,12 +433,7 @@ static void note_event(struct threads *threads, struct thread *thread, int event
 	}
 }
 
-/*
- * The trap of a single step, not one that the program or somebody else has sent, is taken
- * away.  At the end of a system call the kernel sends it as nobody's, without a step having
- * been made (user_single_step_report()): then the next resumption is one, too.
- */
-static void take_step(struct thread *thread)
+void thread_take_step(struct thread *thread)
 {
 	siginfo_t info = { 0 };
 	bool is_nobodys;
@@ -481,7 +476,7 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 		/* The other is a system call's stop (PTRACE_O_TRACESYSGOOD). */
 		thread->signal = WSTOPSIG(status);
 		if (thread->stepped && thread->signal == SIGTRAP)
-			take_step(thread);
+			thread_take_step(thread);
 	}
 	err = thread_get_regs(arch, thread->tid, &thread->regs);
 	if (!err) {

@@ -84,6 +84,13 @@ struct err *threads_seize_new(struct threads *threads, bool *added)
 	__attribute__((warn_unused_result));
 /* Lets a stopped thread go on, with the signal that it was stopped before; it stays ours. */
 void thread_resume(struct thread *thread);
+/*
+ * The trap of a single step, not one that the program or somebody else has sent, is taken
+ * away from a thread that stands with SIGTRAP.  At the end of a system call the kernel sends
+ * it as nobody's, without a step having been made (user_single_step_report()): then the next
+ * resumption is one, too.
+ */
+void thread_take_step(struct thread *thread);
 /* Forgets the threads that are gone. */
 void threads_sweep(struct threads *threads);
 /* The thread IDs of a process, in no order. The caller frees *tids. */

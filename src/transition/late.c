@@ -189,6 +189,9 @@ static bool step(struct late *late, struct thread *thread, int *status)
 	thread->state = THREAD_STOPPED;
 	if (!(*status >> 16) && WSTOPSIG(*status) != (SIGTRAP | 0x80))
 		thread->signal = WSTOPSIG(*status);
+	/* It stood at an event, over which the kernel steps by itself. */
+	if (thread->signal == SIGTRAP && late->process->arch->steps_off_events)
+		thread_take_step(thread);
 	err_free(thread_get_regs(late->process->arch, thread->tid, &thread->regs));
 	return true;
 }
