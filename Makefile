@@ -18,10 +18,12 @@ check:
 	@scripts/deps check
 	@scripts/check
 
-# The whole live suites, with every named fault, on the other architectures: a long while.
+# The whole live suites, with every named fault, on the other architectures, and every pair
+# with every compiler: a long while.
 check-machines: all
 	@scripts/deps check
 	@mkdir -p build-check/vm
+	@PAIRS_FULL=1 python3 tests/pairs.py $(BUILD)/src/stitch
 	@for arch in arm64 s390x ppc64el; do \
 		VM_FULL=1 VM_LIMIT=7200 tests/vm/run $(BUILD)/src/stitch build-check/vm $$arch || \
 			exit 1; \

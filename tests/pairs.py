@@ -7,6 +7,9 @@ Each case and pair with each compiler, as far as the builder goes: what it carri
 refuses (tests/cases.py runs them, too).  A change that yields no patch and no refusal is
 found; so is a patch where nothing changed, at every level of optimization.
 
+Each is tried with clang and with one of the three cross compilers in turn (what GCC makes of
+it on the host is run by tests/cases.py); with PAIRS_FULL=1 with all three.
+
 Directives beside those of tests/cases.py:
   EXPECT NAME: ...  with the compilers whose name has NAME in it
   ONLY: NAME...     for compilers whose names have one of these in them
@@ -24,6 +27,8 @@ COMPILERS = {'gcc': 'g++', 'clang': 'clang++',
              'aarch64-linux-gnu-gcc': 'aarch64-linux-gnu-g++',
              's390x-linux-gnu-gcc': 's390x-linux-gnu-g++',
              'powerpc64le-linux-gnu-gcc': 'powerpc64le-linux-gnu-g++'}
+CROSS = [name for name in COMPILERS if name.endswith('-linux-gnu-gcc')]
+FULL = bool(os.environ.get('PAIRS_FULL'))
 LEVELS = ('-O0', '-O1', '-O2', '-O3', '-Os')
 
 
@@ -86,11 +91,19 @@ def plain_flags(case):
     return ' '.join(words if words[0].startswith('-') else words[1:])
 
 
+def has_turn(number, name):
+    return FULL or name not in CROSS or CROSS[number % len(CROSS)] == name
+
+
 def main():
     stitch = Stitch(sys.argv[1])
     suite = Suite('pairs')
-    for case in all_cases():
+    for number, case in enumerate(all_cases()):
         for c, cxx in COMPILERS.items():
+            # What is for some compilers only is tried with each of them.
+            if not has_turn(number, c) and not re.search(r'^// (ONLY: |EXPECT \S+: )', case.text,
+                                                         re.M):
+                continue
             compiler = cxx if case.name.endswith('.cc') else c
             # Those of the host's GCC are tests/cases.py's, which run what was built.
             if is_for(case, compiler) and compiler not in ('gcc', 'g++'):
@@ -102,7 +115,9 @@ def main():
                          'exception.cc', 'cold.c'):
             for c, cxx in COMPILERS.items():
                 compiler = cxx if case.name.endswith('.cc') else c
-                for level in LEVELS:
+                for number, level in enumerate(LEVELS):
+                    if not has_turn(number, c):
+                        continue
                     suite.add(f'nothing {case.name} {compiler} {level}',
                               lambda folder, c=case, x=compiler, o=level:
                               test_nothing(stitch, c, x, o, folder))
