@@ -91,10 +91,11 @@ def test_vector(stitch, folder):
         raise Skip('this processor has no AVX')
     prog, slp = make(stitch, folder, 'vector')
     with Program([prog]) as p:
-        for _ in range(4 if SLOW else 20):
-            stitch.ok('apply', p.pid, slp)
+        # A thread that spins has an emulated machine's turns of a tenth of a second.
+        for _ in range(1 if SLOW else 20):
+            stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
             p.check(1, 'patched')
-            stitch.ok('revert', p.pid)
+            stitch.ok('revert', '-t', PATIENCE, p.pid)
             p.check(0, 'reverted')
 
 
