@@ -431,8 +431,12 @@ static void wait_for_events(struct late *late)
 static void look_for_objects(struct late *late)
 {
 	struct err *err = process_refresh(late->process);
-	bool differs = !err && !late->given_up &&
-		       (all_there(late) != late->in_effect ||
+	bool there = !err && all_there(late), differs;
+
+	/* Where no event tells that it has gone: it is not refused for ever. */
+	late->given_up &= err || there;
+	differs = !err && !late->given_up &&
+		       (there != late->in_effect ||
 			(late->in_effect && is_orphaned(late)));
 
 	late->wants_out |= differs && late->differs;
