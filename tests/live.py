@@ -22,7 +22,7 @@ from harness import (CROSS, SLOWER, Failure, Program, Skip, Stitch, Suite, is_bu
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # In an emulated machine: the same tests, fewer times.
-SLOW = bool(os.environ.get('STITCH_SLOW'))
+SLOW = SLOWER > 1
 # How long a command may take that will be done some time, in seconds.
 PATIENCE = 60 * SLOWER
 libc = ctypes.CDLL(None, use_errno=True)
@@ -86,17 +86,21 @@ def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', e
     return prog, path
 
 
+def there_and_back(stitch, p, slp, times, timeout=10):
+    for _ in range(times):
+        stitch.ok('apply', '-t', timeout, p.pid, slp)
+        p.check(1, 'patched')
+        stitch.ok('revert', '-t', timeout, p.pid)
+        p.check(0, 'reverted')
+
+
 def test_vector(stitch, folder):
     if os.uname().machine == 'x86_64' and ' avx ' not in open('/proc/cpuinfo').read():
         raise Skip('this processor has no AVX')
     prog, slp = make(stitch, folder, 'vector')
     with Program([prog]) as p:
         # A thread that spins has an emulated machine's turns of a tenth of a second.
-        for _ in range(1 if SLOW else 20):
-            stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
-            p.check(1, 'patched')
-            stitch.ok('revert', '-t', PATIENCE, p.pid)
-            p.check(0, 'reverted')
+        there_and_back(stitch, p, slp, 1 if SLOW else 20, timeout=PATIENCE)
 
 
 def sival(number):
@@ -148,11 +152,7 @@ def test_group_stop(stitch, folder):
 def test_churn(stitch, folder):
     prog, slp = make(stitch, folder, 'churn')
     with Program([prog]) as p:
-        for _ in range(15):
-            stitch.ok('apply', '-t', '30', p.pid, slp)
-            p.check(1, 'patched')
-            stitch.ok('revert', '-t', '30', p.pid)
-            p.check(0, 'reverted')
+        there_and_back(stitch, p, slp, 15, timeout=30)
 
 
 def test_busy(stitch, folder):
@@ -456,11 +456,7 @@ def test_cancelled_thread(stitch, folder):
     prog, slp = make(stitch, folder, '../cases/cancel', flags='-O2 -pthread -fexceptions')
     with Program([prog]) as p:
         p.check(0)
-        for _ in range(2 if SLOW else 10):
-            stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
-            p.check(1, 'patched')
-            stitch.ok('revert', '-t', PATIENCE, p.pid)
-            p.check(0, 'reverted')
+        there_and_back(stitch, p, slp, 2 if SLOW else 10, timeout=PATIENCE)
 
 
 def make_toc(stitch, folder):
@@ -591,11 +587,7 @@ def test_tls(stitch, folder):
             stitch.refused('tls-unknown', 'apply', p.pid, slp)
             p.check(0, 'refused')
             return
-        for _ in range(3):
-            stitch.ok('apply', p.pid, slp)
-            p.check(1, 'patched')
-            stitch.ok('revert', p.pid)
-            p.check(0, 'reverted')
+        there_and_back(stitch, p, slp, 3)
 
 
 def test_toc(stitch, folder):
@@ -603,11 +595,7 @@ def test_toc(stitch, folder):
     prog, slp = make_toc(stitch, folder)
     with Program([prog]) as p:
         p.check(0)
-        for _ in range(2 if SLOW else 20):
-            stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
-            p.check(1)
-            stitch.ok('revert', '-t', PATIENCE, p.pid)
-            p.check(0)
+        there_and_back(stitch, p, slp, 2 if SLOW else 20, timeout=PATIENCE)
 
 
 def two(stitch, folder, name, f, g, how=()):

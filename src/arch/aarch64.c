@@ -71,13 +71,12 @@ static uint32_t changes_of_pair(uint32_t word)
 	return word >> 22 & 1 ? moved | 1u << (word & 31) | 1u << (word >> 10 & 31) : moved;
 }
 
-static void arm_value(const uint8_t *code, const struct insn *insn, uint64_t addr,
+static void arm_value(const uint8_t *code, const struct insn *insn,
 		      struct insn_value *value)
 {
 	uint32_t word = word_at(code);
 	uint16_t imm = (uint16_t)(word >> 5);
 
-	(void)addr;
 	*value = (struct insn_value){ .kind = VALUE_ADD, .reg = (int16_t)(word & 31), .base = -1,
 				      .changes = UINT32_MAX };
 	if (is(word, 0x1f000000, 0x10000000)) {        /* adr, adrp */

@@ -364,9 +364,8 @@ struct arch {
 	 * whole functions.
 	 */
 	bool (*flow)(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn);
-	/* Of an instruction that was decoded at addr. */
-	void (*value)(const uint8_t *code, const struct insn *insn, uint64_t addr,
-		      struct insn_value *value);
+	/* Of an instruction that was decoded. */
+	void (*value)(const uint8_t *code, const struct insn *insn, struct insn_value *value);
 	/* The register that has a function's own address when it is called; 0: none has. */
 	uint8_t self_col;
 	/* Bytes at an entry that must stay (endbr64, bti): 0 if there are none. */

@@ -101,13 +101,12 @@ static void value_of_place(uint32_t word, struct insn_value *value)
 		}
 }
 
-static void ppc_value(const uint8_t *code, const struct insn *insn, uint64_t addr,
+static void ppc_value(const uint8_t *code, const struct insn *insn,
 		      struct insn_value *value)
 {
 	uint32_t word = word_at(code), op = word >> 26;
 	int16_t rt = word >> 21 & 31, ra = word >> 16 & 31;
 
-	(void)addr;
 	*value = (struct insn_value){ .reg = rt, .base = -1, .changes = UINT32_MAX };
 	if (op == 14 || op == 15) {                              /* addi, addis */
 		value->kind = VALUE_ADD;

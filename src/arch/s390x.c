@@ -207,12 +207,11 @@ static uint32_t changes_of_many(const uint8_t *code)
 	return UINT32_MAX;
 }
 
-static void s390_value(const uint8_t *code, const struct insn *insn, uint64_t addr,
+static void s390_value(const uint8_t *code, const struct insn *insn,
 		       struct insn_value *value)
 {
 	unsigned op = code[1] & 15;
 
-	(void)addr;
 	*value = (struct insn_value){ .reg = code[1] >> 4, .base = -1,
 				      .changes = insn->flow == FLOW_BRANCH ? 0 : UINT32_MAX };
 	if (code[0] == 0xc0 && !op) { /* larl */

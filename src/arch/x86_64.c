@@ -405,7 +405,7 @@ static uint64_t x86_unmangle(uint64_t word, uint64_t guard)
 	return (word >> 17 | word << 47) ^ guard;
 }
 
-static void x86_value(const uint8_t *code, const struct insn *insn, uint64_t addr,
+static void x86_value(const uint8_t *code, const struct insn *insn,
 		      struct insn_value *value)
 {
 	static const uint8_t kinds[] = {
@@ -414,7 +414,6 @@ static void x86_value(const uint8_t *code, const struct insn *insn, uint64_t add
 	};
 	bool stores = insn->move == MOVE_STORE || insn->move == MOVE_STORE_IMM;
 
-	(void)addr;
 	*value = (struct insn_value){ .kind = kinds[insn->move], .imm = (uint64_t)insn->imm,
 				      .size = insn->mem_size,
 				      .changes = x86_64_unwind.written(code, insn->size) };

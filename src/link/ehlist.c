@@ -50,6 +50,17 @@ static void agree(struct learn *l, uint64_t *old, uint64_t new)
 	*old = new;
 }
 
+static void note_flag(struct learn *l, const struct known *cols,
+		      const struct insn_value *value)
+{
+	uint64_t to;
+
+	if (!sum(l, cols, value, &to))
+		return;
+	agree(l, &l->list->flag, to);
+	l->list->flag_size = value->size;
+}
+
 static void take_store(struct learn *l, const struct known *cols,
 		       const struct insn_value *value)
 {
@@ -62,43 +73,40 @@ static void take_store(struct learn *l, const struct known *cols,
 		l->list->next_off = (unsigned)value->off;
 	} else if (what.kind == ENTRY && value->size == 8 && sum(l, cols, value, &to)) {
 		agree(l, &l->list->head, to);
-	} else if (what.kind == CONST && what.at == 1 && sum(l, cols, value, &to)) {
-		agree(l, &l->list->flag, to);
-		l->list->flag_size = value->size;
+	} else if (what.kind == CONST && what.at == 1) {
+		note_flag(l, cols, value);
 	}
+}
+
+static struct known result_of(const struct learn *l, const struct known *cols,
+			      const struct insn_value *value)
+{
+	struct known base = of_col(cols, value->base);
+	uint64_t to;
+
+	if (value->kind == VALUE_ADD && !value->off && (base.kind == ENTRY || base.kind == FROM))
+		return base;
+	if (!sum(l, cols, value, &to))
+		return (struct known){ ANY, 0 };
+	if (value->kind == VALUE_ADD)
+		return (struct known){ CONST, to };
+	return value->size == 8 ? (struct known){ FROM, to } : (struct known){ ANY, 0 };
 }
 
 static void take_value(struct learn *l, struct known *cols, const struct insn_value *value)
 {
-	struct known *reg = value->reg >= 0 && value->reg < NR_COLS ? &cols[value->reg] : NULL;
-	struct known one = { CONST, value->imm }, base = of_col(cols, value->base);
-	uint64_t to = 0;
-
 	switch (value->kind) {
 	case VALUE_ADD:
-		if (base.kind == ENTRY && !value->off)
-			one = base;
-		else if (base.kind == FROM && !value->off)
-			one = base;
-		else
-			one = sum(l, cols, value, &to) ? (struct known){ CONST, to } :
-							 (struct known){ ANY, 0 };
-		if (reg)
-			*reg = one;
-		return;
 	case VALUE_LOAD:
-		if (reg)
-			*reg = sum(l, cols, value, &to) && value->size == 8 ?
-			       (struct known){ FROM, to } : (struct known){ ANY, 0 };
+		if (value->reg >= 0 && value->reg < NR_COLS)
+			cols[value->reg] = result_of(l, cols, value);
 		return;
 	case VALUE_STORE:
 		take_store(l, cols, value);
 		return;
 	case VALUE_STORE_IMM:
-		if (value->imm == 1 && sum(l, cols, value, &to)) {
-			agree(l, &l->list->flag, to);
-			l->list->flag_size = value->size;
-		}
+		if (value->imm == 1)
+			note_flag(l, cols, value);
 		return;
 	default:
 		for (unsigned i = 0; i < NR_COLS; i++)
@@ -144,7 +152,7 @@ static bool walk(struct learn *l, const struct known *cols, uint64_t off)
 				return true;
 			continue;
 		}
-		l->list->arch->value(l->code + off, &insn, l->addr + off, &value);
+		l->list->arch->value(l->code + off, &insn, &value);
 		take_value(l, own, &value);
 	}
 	return true;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "ehlist.h"
 #include "mem.h"
 
 enum {
@@ -33,35 +32,18 @@ static const struct object *find_libgcc(const struct process *process,
 	return NULL;
 }
 
-static bool read_word(void *arg, uint64_t addr, uint64_t *word)
-{
-	const struct process *process = arg;
-	uint8_t bytes[8];
-
-	if (!process_try_read(process, addr, bytes, sizeof(bytes)))
-		return false;
-	*word = bytes_get(bytes, 8, process->arch->big_endian);
-	return true;
-}
-
 static struct err *learn_from(const struct process *process, const struct object *object,
 			      const struct symbol *sym, struct ehreg *reg)
 {
 	size_t size = sym->size && sym->size < MAX_CODE ? sym->size : 0;
 	const uint8_t *code = image_at(object->image, sym->value, size);
 
+	reg->list = (struct ehlist){ .arch = process->arch, .read = process_word_there,
+				     .arg = (void *)(uintptr_t)process };
 	/* It may be no more than a jump to the one that does the work. */
 	for (unsigned hops = 0; code && hops < 3; hops++) {
-		struct ehlist list = { .arch = process->arch, .read = read_word,
-				       .arg = (void *)(uintptr_t)process };
-
-		if (ehlist_learn(&list, code, size, object->bias + sym->value)) {
-			reg->head = list.head;
-			reg->flag = list.flag;
-			reg->flag_size = list.flag_size;
-			reg->next_off = list.next_off;
+		if (ehlist_learn(&reg->list, code, size, object->bias + sym->value))
 			return NULL;
-		}
 		sym = image_find_export(object->image, "__register_frame_info_bases", NULL);
 		if (!sym || hops)
 			break;
@@ -147,7 +129,7 @@ static bool find_link(const struct ehreg *reg, uint64_t head, uint64_t object, u
 		/* Only what is mapped and aligned can be an entry. */
 		if (!to || to % 8 || !maps_find(&reg->process->maps, to))
 			return false;
-		at = to + reg->next_off;
+		at = to + reg->list.next_off;
 	}
 	return false;
 }
@@ -192,7 +174,7 @@ bool ehreg_is_in(const struct ehreg *reg)
 {
 	uint64_t link;
 
-	return find_link(reg, reg->head, reg->object, &link) ||
+	return find_link(reg, reg->list.head, reg->object, &link) ||
 	       find_any_link(reg, reg->libgcc, reg->object, &link);
 }
 
@@ -201,15 +183,15 @@ static struct err *put_first(const struct ehreg *reg)
 	bool be = reg->process->arch->big_endian;
 	uint8_t word[8];
 	uint64_t first;
-	struct err *err = process_read_word(reg->process, reg->head, &first);
+	struct err *err = process_read_word(reg->process, reg->list.head, &first);
 
 	if (err)
 		return err;
 	bytes_put(word, 8, first, be);
-	if ((err = process_write(reg->process, reg->object + reg->next_off, word, 8)))
+	if ((err = process_write(reg->process, reg->object + reg->list.next_off, word, 8)))
 		return err;
 	bytes_put(word, 8, reg->object, be);
-	return process_write(reg->process, reg->head, word, 8);
+	return process_write(reg->process, reg->list.head, word, 8);
 }
 
 struct err *ehreg_add(const struct ehreg *reg, bool is_in)
@@ -224,8 +206,8 @@ struct err *ehreg_add(const struct ehreg *reg, bool is_in)
 	/* Complete before it is in the list, in the list before the flag. */
 	if (!is_in && (err = put_first(reg)))
 		return err;
-	bytes_put(one, reg->flag_size ? reg->flag_size : 1, 1, be);
-	return reg->flag ? process_write(reg->process, reg->flag, one, reg->flag_size) : NULL;
+	bytes_put(one, reg->list.flag_size ? reg->list.flag_size : 1, 1, be);
+	return reg->list.flag ? process_write(reg->process, reg->list.flag, one, reg->list.flag_size) : NULL;
 }
 
 /* The functions of libgcc that change the list (unwind-dw2-fde.c); all begin so. */
@@ -243,11 +225,11 @@ bool ehreg_is_unused(const struct ehreg *reg)
 	uint64_t head = 1, flag = 1;
 	uint8_t bytes[8] = { 1 };
 
-	if (!reg->libgcc || !reg->flag || reg->flag_size > sizeof(bytes) ||
-	    !process_try_read(reg->process, reg->flag, bytes, reg->flag_size))
+	if (!reg->libgcc || !reg->list.flag || reg->list.flag_size > sizeof(bytes) ||
+	    !process_try_read(reg->process, reg->list.flag, bytes, reg->list.flag_size))
 		return false;
-	flag = bytes_get(bytes, reg->flag_size, reg->process->arch->big_endian);
-	err_free(process_read_word(reg->process, reg->head, &head));
+	flag = bytes_get(bytes, reg->list.flag_size, reg->process->arch->big_endian);
+	err_free(process_read_word(reg->process, reg->list.head, &head));
 	return !flag && !head && !names_registration(reg->process, reg->libgcc);
 }
 
@@ -270,10 +252,10 @@ struct err *ehreg_remove(const struct ehreg *reg, uint64_t object, bool *gone)
 	if (!is_loaded(reg->process, reg->libgcc))
 		return NULL;
 	*gone = true;
-	if (!find_link(reg, reg->head, object, &link) &&
+	if (!find_link(reg, reg->list.head, object, &link) &&
 	    !find_any_link(reg, reg->libgcc, object, &link))
 		return NULL;
-	if ((err = process_read_word(reg->process, object + reg->next_off, &next)))
+	if ((err = process_read_word(reg->process, object + reg->list.next_off, &next)))
 		return err;
 	bytes_put(word, 8, next, reg->process->arch->big_endian);
 	return process_write(reg->process, link, word, 8);

@@ -14,6 +14,7 @@
 #ifndef STITCH_LINK_EHREG_H
 #define STITCH_LINK_EHREG_H
 
+#include "ehlist.h"
 #include "link.h"
 #include "process.h"
 
@@ -21,10 +22,7 @@ struct ehreg {
 	const struct process *process;
 	bool wanted;          /* there is something to register */
 	uint64_t object;      /* address of the entry, in the patch's data */
-	uint64_t head;        /* address of the list's first pointer */
-	uint64_t flag;        /* address of the flag; 0: this libgcc has none */
-	unsigned flag_size;
-	unsigned next_off;    /* of the next pointer in an entry */
+	struct ehlist list;   /* where it goes */
 	const struct object *libgcc; /* NULL: the process has none */
 };
 

@@ -232,7 +232,7 @@ static size_t find_place(const struct dispatch *d, uint64_t key, size_t at)
 
 static struct err *add_entry(struct dispatch *d, size_t at, uint64_t key, uint8_t state)
 {
-	uint64_t addr = d->table + ENTRY * at;
+	uint64_t addr;
 	uint8_t word[8];
 	struct err *err;
 
@@ -243,7 +243,7 @@ static struct err *add_entry(struct dispatch *d, size_t at, uint64_t key, uint8_
 			       "than they can be followed", d->process->pid);
 	/* The state is there before the key: until then the thread has the initial one. */
 	bytes_put(word, 8, key, d->process->arch->big_endian);
-	if ((err = write_plain(d, addr + 8, state)) ||
+	if ((err = write_plain(d, addr + STATE, state)) ||
 	    (err = process_write(d->process, addr, word, 8)))
 		return err;
 	d->nr_used += !d->entries[at].key;
@@ -264,10 +264,9 @@ struct err *dispatch_set(struct dispatch *d, uint64_t tp, enum thread_patch_stat
 			return NULL;
 		return add_entry(d, at, tp + 1, (uint8_t)state);
 	}
-	if (entry->state == state && !entry->is_loose && !entry->is_unsure &&
-	    !entry->is_leaving)
+	if (entry->state == state && !entry->is_loose && !entry->is_unsure)
 		return NULL;
-	err = write_plain(d, d->table + ENTRY * at + 8, (uint8_t)state);
+	err = write_plain(d, d->table + ENTRY * at + STATE, (uint8_t)state);
 	if (!err)
 		*entry = (struct dispatch_entry){ .key = entry->key, .state = (uint8_t)state };
 	return err;
@@ -297,7 +296,7 @@ struct err *dispatch_set_tentative(struct dispatch *d, uint64_t tp)
 struct err *dispatch_commit(struct dispatch *d, uint64_t tp, enum thread_patch_state state)
 {
 	size_t at = find(d, tp + 1);
-	struct err *err = write_state(d, d->table + ENTRY * at + 8, (uint8_t)state);
+	struct err *err = write_state(d, d->table + ENTRY * at + STATE, (uint8_t)state);
 
 	if (!err) {
 		d->entries[at].state = (uint8_t)state;

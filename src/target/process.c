@@ -67,6 +67,15 @@ struct err *process_read_word(const struct process *process, uint64_t addr, uint
 	return err;
 }
 
+bool process_word_there(void *arg, uint64_t addr, uint64_t *word)
+{
+	struct err *err = process_read_word(arg, addr, word);
+	bool good = !err;
+
+	err_free(err);
+	return good;
+}
+
 void process_status(pid_t pid, const char *const *fields, size_t nr, int base,
 		    uint64_t *values)
 {

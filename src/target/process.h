@@ -99,6 +99,8 @@ bool process_try_read(const struct process *process, uint64_t addr, void *to,
 		      size_t size);
 struct err *process_read_word(const struct process *process, uint64_t addr,
 			      uint64_t *word) __attribute__((warn_unused_result));
+/* The same as a callback; arg is a const struct process. */
+bool process_word_there(void *arg, uint64_t addr, uint64_t *word);
 
 const struct object *process_object_at(const struct process *process, uint64_t addr);
 const struct object *process_find_build_id(const struct process *process,

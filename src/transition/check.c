@@ -28,16 +28,6 @@ static bool is_in(uint64_t addr, uint64_t start, uint64_t size)
 	return addr - start < size;
 }
 
-static bool read_word(void *arg, uint64_t addr, uint64_t *word)
-{
-	const struct process *process = arg;
-	struct err *err = process_read_word(process, addr, word);
-	bool good = !err;
-
-	err_free(err);
-	return good;
-}
-
 static const struct record_func *func_of_pair(const struct check *check, uint64_t pair)
 {
 	size_t n = (size_t)(pair - check->dispatch->pairs) / 16;
@@ -62,7 +52,7 @@ static const struct record_func *undo_dispatch(const struct check *check, struct
 
 	if (!is_stub && !is_in(pc, at, arch->dispatch_size))
 		return NULL;
-	if (!arch->dispatch_undo(regs, is_stub, pc - at, &undone, read_word, arg))
+	if (!arch->dispatch_undo(regs, is_stub, pc - at, &undone, process_word_there, arg))
 		return NULL;
 	*rewinds = undone.has_looked;
 	return is_stub ? &check->passing->funcs[n] : func_of_pair(check, undone.pair);

@@ -59,14 +59,21 @@ static bool all_there(const struct late *late)
 	return true;
 }
 
+/* As the record has it now; NULL: not there. */
+static const struct record_patch *find_patch(const struct late *late, struct record *record)
+{
+	struct err *err = record_read(late->process, record);
+	const struct record_patch *patch = err ? NULL : record_find(record, late->slp->name);
+
+	err_free(err);
+	return patch;
+}
+
 static bool is_in_effect(const struct late *late)
 {
 	AUTO_RECORD struct record record = { 0 };
-	const struct record_patch *patch;
-	struct err *err = record_read(late->process, &record);
+	const struct record_patch *patch = find_patch(late, &record);
 
-	patch = err ? NULL : record_find(&record, late->slp->name);
-	err_free(err);
 	return patch && patch->state == PATCH_APPLIED;
 }
 
@@ -74,11 +81,8 @@ static bool is_in_effect(const struct late *late)
 static bool is_orphaned(const struct late *late)
 {
 	AUTO_RECORD struct record record = { 0 };
-	const struct record_patch *patch;
-	struct err *err = record_read(late->process, &record);
+	const struct record_patch *patch = find_patch(late, &record);
 
-	patch = err ? NULL : record_find(&record, late->slp->name);
-	err_free(err);
 	return patch && orphans_is_one(late->process, &record, patch);
 }
 
