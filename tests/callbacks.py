@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from harness import Program, need, run_suite  # noqa: E402
-from live import SLOW, end, follow, make, state_of, wait_for  # noqa: E402
+from live import SLOW, end, follow, make, state_of, under_signals, wait_for  # noqa: E402
 
 ENABLE, DISABLE = '[pre:prog post:prog]', '[pre_un:prog post_un:prog]'
 STEPS = ('arena-map', 'callback', 'call-send', 'call-sent', 'callback-done', 'runtime-map',
@@ -57,6 +57,23 @@ def test_order(stitch, folder):
             check(p, None, 'reverted')
         after = open(f'/proc/{p.pid}/maps').read()
         need(len(after.splitlines()) == before, f'memory is left: {after}')
+
+
+WITH_CALLBACKS = '''
+#include <stitch/livepatch.h>
+static int pre(struct klp_object *obj) { (void)obj; return 0; }
+static void post(struct klp_object *obj) { (void)obj; }
+KLP_PRE_PATCH_CALLBACK(pre)
+KLP_POST_PATCH_CALLBACK(post)
+KLP_PRE_UNPATCH_CALLBACK(post)
+KLP_POST_UNPATCH_CALLBACK(post)
+'''
+
+
+def test_signals(stitch, folder):
+    """The only thread is lent for callbacks while signals wait for it: none is swallowed."""
+    prog, slp = make(stitch, folder, 'signals', edit=lambda text: text + WITH_CALLBACKS)
+    under_signals(stitch, prog, slp, 20000, 4 if SLOW else 15)
 
 
 def test_refusal(stitch, folder):

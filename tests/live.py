@@ -108,14 +108,12 @@ def sival(number):
     return ctypes.c_void_p(number << 32 if sys.byteorder == 'big' else number)
 
 
-def test_signals(stitch, folder):
-    """A million queued signals while a patch comes and goes: each arrives, in order."""
-    prog, slp = make(stitch, folder, 'signals')
-    wanted = 100000 if 'asan' in stitch.path else 1000000 // (50 if SLOW else 1)
+def under_signals(stitch, prog, slp, wanted, rounds_wanted):
+    """Queued signals while a patch comes and goes: each arrives, in order."""
     sent = rounds = 0
     with Program([prog]) as p:
         p.check(0)
-        while sent < wanted or rounds < 25:
+        while sent < wanted or rounds < rounds_wanted:
             rounds += 1
             for version, verb in ((1, ['apply', str(p.pid), slp]), (0, ['revert', str(p.pid)])):
                 worker = subprocess.Popen([stitch.path, *verb, '-t', '30'],
@@ -131,6 +129,13 @@ def test_signals(stitch, folder):
         need(int(p.ask('alarms')) > 100, 'the timer stands')
         state = open(f'/proc/{p.pid}/stat').read().rsplit(')', 1)[1].split()[0]
         need(state in 'SR', f'the process is in state {state}')
+
+
+def test_signals(stitch, folder):
+    """A million."""
+    prog, slp = make(stitch, folder, 'signals')
+    under_signals(stitch, prog, slp,
+                  100000 if 'asan' in stitch.path else 1000000 // (50 if SLOW else 1), 25)
 
 
 def test_group_stop(stitch, folder):
@@ -720,7 +725,7 @@ def storm(stitch, folder, times, flags='-O2 -pthread', **env):
         done = subprocess.run([tool, str(p.pid), slp, str(times)], capture_output=True,
                               text=True, timeout=3000,
                               env=dict(os.environ, ASAN_OPTIONS='detect_leaks=0'))
-        need(done.returncode == 0, done.stdout + done.stderr)
+        need(done.returncode == 0, f'{done.stdout}{done.stderr}the program: {p.death()}')
         p.check(0, 'after the storm')
 
 

@@ -133,7 +133,7 @@ struct remote_layout {
 	size_t pc_slot;    /* offset in it of the 8 bytes for the pc to go back to; 0: none */
 	size_t frame_size; /* bytes below the red zone */
 	size_t red_zone;
-	bool needs_fp;     /* the way back needs the fp_sets */
+	bool by_sigreturn; /* the way back is rt_sigreturn(2): it needs the fp_sets and the mask */
 	/* Where in the frame mmap(2) finds its arguments, whose address it takes; 0: it takes
 	 * them in registers, as all other calls. */
 	size_t mmap_block;
@@ -339,6 +339,11 @@ struct arch {
 	 * negative; and another result.  NULL: by sysno_off and sysret_off. */
 	bool (*get_result)(const struct regs *regs, long *nr, int64_t *result);
 	void (*set_result)(struct regs *regs, int64_t result);
+	/*
+	 * A thread is to get the registers back that it had when it was interrupted in a
+	 * call, where it stands now: will the kernel begin that again?  NULL: it will.
+	 */
+	bool (*begins_again)(const struct regs *now);
 	size_t sysnr_off;         /* where a call's number goes */
 	size_t sysarg_off[6];
 	long nr_mmap, nr_munmap, nr_mprotect, nr_prctl;

@@ -260,6 +260,7 @@ const struct arch arch_ppc64le = {
 	.syscall_size = 4,
 	.get_result = ppc_get_result,
 	.set_result = ppc_set_result,
+	.begins_again = ppc_begins_again,
 	.sysret_off = R(3),
 	.sysnr_off = R(0),
 	.sysarg_off = { R(3), R(4), R(5), R(6), R(7), R(8) },

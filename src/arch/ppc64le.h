@@ -43,6 +43,7 @@ bool ppc_call_frames(const struct arch_call_request *req, uint8_t *stack, struct
 void ppc_call_abort(const struct arch_call_request *req, int64_t result, struct regs *regs);
 bool ppc_get_result(const struct regs *regs, long *nr, int64_t *result);
 void ppc_set_result(struct regs *regs, int64_t result);
+bool ppc_begins_again(const struct regs *now);
 
 /* ppc64le_dispatch.c */
 enum { PPC_DISPATCH_SIZE = 240, PPC_DISPATCH_STUB = 24 };

@@ -18,6 +18,7 @@ enum {
 	NO_ALTSTACK = 4,         /* no flag that there is: the thread's stays as it is */
 	CCR_SO = 0x10000000,     /* sc: the call failed */
 	TRAP_SC = 0xc00, TRAP_SCV = 0x3000,
+	TRAP_NO_RESTART = 1,
 	R_MARKS = 30,
 	AFTER_BEGINNING = 12, AFTER_CALL = 24, /* in the call's code */
 	FUNCTION_FRAME = 128,    /* above its stack pointer: the callee saves LR there */
@@ -35,6 +36,16 @@ static void set(struct regs *regs, size_t off, uint64_t value)
 	bytes_put(regs->bytes + off, 8, value, false);
 }
 
+/*
+ * On its way to user mode the kernel looks for signals more than once, and begins a call
+ * again the first time only: a bit of the trap's word says that it has been there, and no
+ * debugger can take that away (set_trap_norestart(), set_trap() in asm/ptrace.h).
+ */
+bool ppc_begins_again(const struct regs *now)
+{
+	return !(get(now, PPC_TRAP) & TRAP_NO_RESTART);
+}
+
 /* sc says by a bit that r3 is an error's number, scv gives that negative. */
 bool ppc_get_result(const struct regs *regs, long *nr, int64_t *result)
 {
@@ -44,7 +55,7 @@ bool ppc_get_result(const struct regs *regs, long *nr, int64_t *result)
 	*result = (int64_t)get(regs, PPC_R(3));
 	if (trap == TRAP_SC && get(regs, PPC_CCR) & CCR_SO)
 		*result = -*result;
-	return trap == TRAP_SC || trap == TRAP_SCV;
+	return (trap == TRAP_SC || trap == TRAP_SCV) && ppc_begins_again(regs);
 }
 
 void ppc_set_result(struct regs *regs, int64_t result)

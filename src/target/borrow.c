@@ -230,6 +230,13 @@ struct err *borrow_mask(const struct borrowed *b, uint64_t *mask)
 	return NULL;
 }
 
+struct err *borrow_set_mask(const struct borrowed *b, uint64_t mask)
+{
+	if (syscall(SYS_ptrace, PTRACE_SETSIGMASK, b->thread->tid, 8, &mask))
+		return err_sys(errno, "thread %d: its signal mask", (int)b->thread->tid);
+	return NULL;
+}
+
 void borrow_end(struct borrowed *b)
 {
 	if (b->process && b->process->standing) {

@@ -36,6 +36,12 @@ struct err *borrow_fp(const struct borrowed *b, uint8_t *fp, size_t *size)
 	__attribute__((warn_unused_result));
 struct err *borrow_mask(const struct borrowed *b, uint64_t *mask)
 	__attribute__((warn_unused_result));
+/*
+ * Which it takes from here on, while it stands; with all blocked nothing comes between what
+ * it is sent to do.  For a thread whose way home sets its own mask, too, if the tool dies.
+ */
+struct err *borrow_set_mask(const struct borrowed *b, uint64_t mask)
+	__attribute__((warn_unused_result));
 /* Gives it back as it stands. Harmless after an error and twice. */
 void borrow_end(struct borrowed *b);
 /*

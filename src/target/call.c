@@ -142,7 +142,9 @@ static struct err *send_there(struct borrowed *b, const struct call *call,
 			       (int)b->thread->tid);
 	if ((err = process_write(b->process, frames_at(call), frames, CALL_FRAMES)) ||
 	    (err = event_step("call-send")) ||
-	    (err = thread_set_regs(arch, b->thread->tid, &go)))
+	    (err = thread_set_regs(arch, b->thread->tid, &go)) ||
+	    /* No signal is to come before the first frame, which has another mask. */
+	    (err = borrow_set_mask(b, ~UINT64_C(0))))
 		return err;
 	return event_step("call-sent");
 }

@@ -22,6 +22,7 @@ enum {
 	FRAME_MAX = 2048,
 	TRIES = 200,
 	PLACES = 5,        /* that the process may take before our eyes */
+	ROUNDS = 5,        /* until the kernel is met where it begins a call again */
 };
 
 static long ptrace_do(long request, pid_t tid, uint64_t data)
@@ -158,10 +159,11 @@ static struct err *send_there(struct remote *remote, long nr, const uint64_t arg
 	uint64_t pc_back;
 	struct err *err;
 
-	if (arch->remote.needs_fp &&
+	if (arch->remote.by_sigreturn &&
 	    ((err = borrow_fp(&remote->b, fp, &req.fp_size)) ||
-	     (err = borrow_mask(&remote->b, &req.mask))))
+	     (!remote->is_deaf && (err = borrow_mask(&remote->b, &remote->mask)))))
 		return err;
+	req.mask = remote->mask;
 	if (!arch->remote_frame(&req, frame, &call, &pc_back))
 		return err_new(ERR_NOT_NOW, "no-thread", "thread %d cannot be borrowed as it "
 			       "stands", (int)remote->b.thread->tid);
@@ -181,8 +183,13 @@ static struct err *send_there(struct remote *remote, long nr, const uint64_t arg
 	    (err = event_step("remote-send")))
 		return err;
 	err = thread_set_regs(arch, remote->b.thread->tid, &call);
-	if (!err)
-		remote->busy = true;
+	if (err)
+		return err;
+	remote->busy = true;
+	/* Behind the registers, and taken away before they are: at every moment it would get
+	 * its own mask if we were not there any more. */
+	if (arch->remote.by_sigreturn && !(err = borrow_set_mask(&remote->b, ~UINT64_C(0))))
+		remote->is_deaf = true;
 	return err;
 }
 
@@ -212,34 +219,78 @@ struct err *remote_call(struct remote *remote, long nr, const uint64_t args[6],
 	return event_step("remote-returned");
 }
 
+/* From a system call's exit into the delivery of signals; false: it does not stop there. */
+static bool stop_behind(struct thread *thread)
+{
+	bool reported = false;
+	int status;
+
+	ptrace_do(PTRACE_INTERRUPT, thread->tid, 0);
+	ptrace_do(PTRACE_CONT, thread->tid, 0);
+	err_free(thread_wait(thread->tid, clock_ms() + CALL_MS, &status, &reported));
+	if (!reported)
+		return false;
+	if (!WIFSTOPPED(status))
+		thread->state = THREAD_GONE;
+	else if (!(status >> 16))
+		thread->signal = WSTOPSIG(status);
+	return true;
+}
+
+/* Through a call that there is not, to be met at its end once more. */
+static bool go_round(struct remote *remote)
+{
+	static const uint64_t none[6];
+	struct err *err = send_there(remote, -1, none);
+
+	if (err || (err = run_to_call_stop(remote)) || (err = run_to_call_stop(remote))) {
+		err_free(err);
+		return false;
+	}
+	return stop_behind(remote->b.thread);
+}
+
+static bool begins_again(const struct remote *remote)
+{
+	const struct arch *arch = remote->b.process->arch;
+	struct regs now;
+	struct err *err;
+
+	if (!arch->begins_again)
+		return true;
+	err = thread_get_regs(arch, remote->b.thread->tid, &now);
+	err_free(err);
+	return !err && arch->begins_again(&now);
+}
+
 /*
  * From a system call's exit back to where the thread was.  Only a thread that
  * the kernel has on its way through signal delivery gets its interrupted call
  * begun again, so it is stopped there once more before its registers are put
- * back; in all the time before, it would find its own way back.
+ * back; in all the time before, it would find its own way back.  And so it does if
+ * the kernel would not.
  */
 static bool put_back(struct remote *remote)
 {
 	struct thread *thread = remote->b.thread;
-	bool reported = false;
-	struct err *err;
-	int status;
+	struct err *err = NULL;
+	bool again = false;
 
-	if (!thread->signal) {
-		ptrace_do(PTRACE_INTERRUPT, thread->tid, 0);
-		ptrace_do(PTRACE_CONT, thread->tid, 0);
-		err_free(thread_wait(thread->tid, clock_ms() + CALL_MS, &status,
-				     &reported));
-		if (!reported)
-			return false;
-		if (!WIFSTOPPED(status)) {
-			thread->state = THREAD_GONE;
+	if (!thread->signal && !stop_behind(thread))
+		return false;
+	for (int try = 0; try < ROUNDS && !again; try++) {
+		if (thread->state == THREAD_GONE)
 			return true;
-		}
-		if (!(status >> 16))
-			thread->signal = WSTOPSIG(status);
+		again = begins_again(remote);
+		if (!again && (thread->signal || !go_round(remote)))
+			return false;
 	}
-	err = thread_set_regs(remote->b.process->arch, thread->tid, &remote->b.saved);
+	if (!again)
+		return false;
+	if (remote->is_deaf)
+		err = borrow_set_mask(&remote->b, remote->mask);
+	if (!err)
+		err = thread_set_regs(remote->b.process->arch, thread->tid, &remote->b.saved);
 	err_free(err);
 	return !err;
 }

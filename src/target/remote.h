@@ -20,6 +20,8 @@ struct remote {
 	uint64_t code;     /* address of the way back */
 	bool placed;       /* the way back stands at code */
 	bool busy;         /* the thread is in our code */
+	bool is_deaf;      /* and takes no signal there */
+	uint64_t mask;     /* which it blocks itself */
 };
 
 /*

@@ -67,7 +67,10 @@ int main(void)
 		puts(why ? why : "what?");
 		fflush(stdout);
 	}
-	return 0;
+	/* A read(2) that was cut short although nothing may do that. */
+	if (ferror(stdin))
+		perror("standard input");
+	return ferror(stdin) ? 3 : 0;
 }
 #endif
 #endif

@@ -13,15 +13,21 @@ enum { VERSION =
 };
 static atomic_int wrong;
 static atomic_long calls, handled;
+static char two[100];
 NOINLINE int inner(int x) { return x * VERSION; }
 /* Both have to be of one version: its own, and what it calls. */
 NOINLINE int outer(int x) { return inner(x) - 3 * VERSION; }
 /* Asleep in it, and in front of it. */
 NOINLINE int sleepy(int x, int us)
 {
-	int first = inner(x);
+	int first = inner(x), second;
 	usleep(us);
-	return inner(x) == first ? first - 3 * VERSION : -1;
+	second = inner(x);
+	if (first == second)
+		return first - 3 * VERSION;
+	snprintf(two, sizeof(two), "inner() was %d, then %d, in version %d", first, second,
+		 VERSION);
+	return -1;
 }
 static void look(int value)
 {
@@ -103,7 +109,7 @@ const char *check(int v)
 	for (int n = 0; n < 250 && (!n || calls == before); n++)
 		usleep(20000);
 	if (wrong) {
-		snprintf(live_why, sizeof(live_why), "a call of two versions: %d", wrong);
+		snprintf(live_why, sizeof(live_why), "a call of two versions: %d %s", wrong, two);
 		return live_why;
 	}
 	return calls == before ? "nobody calls" : NULL;

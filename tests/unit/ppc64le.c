@@ -178,6 +178,12 @@ static void test_frame(void)
 	regs_set(ppc, &regs, TRAP, 0x3000);
 	ok(regs_fix_eintr(ppc, &regs) && regs_get(ppc, &regs, R3) == (uint64_t)-514,
 	   "and by scv");
+	/* What the kernel does with the word that it was given: its lowest bit stays. */
+	ok(ppc->begins_again(&regs), "an interrupted call would be begun again");
+	regs_set(ppc, &regs, R3, (uint64_t)-4);
+	regs_set(ppc, &regs, TRAP, 0x3001);
+	ok(!ppc->begins_again(&regs) && !regs_fix_eintr(ppc, &regs),
+	   "not behind the kernel's first look for signals, and none is made to be");
 }
 
 static bool read_stack(void *arg, uint64_t addr, uint64_t *value)

@@ -179,7 +179,7 @@ static void test_ports(void)
 		ok(arch_find(arch->machine) == arch && arch->regs_size <= ARCH_REGS_MAX &&
 		   arch->nr_cols <= ARCH_COLS_MAX && arch->jump_size <= ARCH_JUMP_MAX &&
 		   arch->regs_size + sum(arch->more_regs) <= ARCH_REGS_MAX &&
-		   (!arch->remote.needs_fp || sum(arch->fp_sets) <= REMOTE_FP_MAX) &&
+		   (!arch->remote.by_sigreturn || sum(arch->fp_sets) <= REMOTE_FP_MAX) &&
 		   (!arch->remote.pc_slot ||
 		    arch->remote.pc_slot + 8 <= arch->remote.code_size) &&
 		   arch->stub_size <= ARCH_STUB_MAX &&
