@@ -228,6 +228,8 @@ def test_in_the_end(stitch, folder):
                 p.ask('load')
                 wait_for(lambda: p.ask('check 1') == 'ok', 'the next is not patched', 60)
                 p.ask('unload')
+                wait_for(lambda: all(state == 'retained' for _, state in names(stitch, p)),
+                         f'it is not let go: {names(stitch, p)}', 60)
             need(p.alive(), 'the program died')
 
 

@@ -77,13 +77,18 @@ static bool is_in_effect(const struct late *late)
 	return patch && patch->state == PATCH_APPLIED;
 }
 
-/* Its object has gone and come again, and what is there now was never patched. */
-static bool is_orphaned(const struct late *late)
+/*
+ * It is in the record, and has to be ended: its object has gone, or has come again and what
+ * is there now was never patched; or it went while the patch was being applied.
+ */
+static bool is_left_over(const struct late *late)
 {
 	AUTO_RECORD struct record record = { 0 };
 	const struct record_patch *patch = find_patch(late, &record);
 
-	return patch && orphans_is_one(late->process, &record, patch);
+	return patch && patch->state != PATCH_RETAINED &&
+	       (patch->state != PATCH_APPLIED ||
+		orphans_is_one(late->process, &record, patch));
 }
 
 static void tell(const struct late *late, enum late_event what,
@@ -439,10 +444,8 @@ static void look_for_objects(struct late *late)
 
 	/* Where no event tells that it has gone: it is not refused for ever. */
 	late->given_up &= err || there;
-	differs = !err && !late->given_up &&
-		       (there != late->in_effect ||
-			(late->in_effect && is_orphaned(late)));
-
+	differs = !err && (is_left_over(late) ||
+			   (!late->given_up && there != late->in_effect));
 	late->wants_out |= differs && late->differs;
 	late->differs = differs;
 	err_free(err);
