@@ -14,7 +14,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
-from harness import CROSS, Program, Skip, has_breakpoints, is_built, need, run_suite, sh  # noqa: E402
+from harness import (CROSS, Failure, Program, Skip, has_breakpoints, is_built, need,  # noqa
+                     run_suite, sh)
 from live import HERE, SLOW, wait_for, write_fix  # noqa: E402
 
 # With its patch before its first constructor and until after its last destructor.
@@ -91,10 +92,12 @@ class Follower:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, why, _):
         if self.proc.poll() is None:
             self.proc.kill()
-        self.proc.communicate()
+        out, err = self.proc.communicate()
+        if kind is Failure:
+            raise Failure(f'{why}\n{out}{(self.seen + err)[-3000:]}')
 
 
 def host(prog, library):
@@ -213,6 +216,29 @@ def test_unfollowed(stitch, folder):
         p.check(1, 'applied again')
         stitch.ok('revert', p.pid)
         p.check(0, 'reverted')
+
+
+def test_went_midway(stitch, folder):
+    """The tool dies in the middle, and then the object goes: the rest can still be ended."""
+    prog, library, slp = build(stitch, folder)
+    steps = {'apply': ('arm-entry', 'armed', 'switch', 'settle-entry', 'dispatch-unmap'),
+             'revert': ('arm-entry', 'switch', 'restore', 'restore-entry', 'unmap')}
+    for verb, step in ((v, s) for v in steps for s in steps[v][::2 if SLOW else 1]):
+        with host(prog, library) as p:
+            need(p.ask('load') == 'ok', 'load')
+            if verb == 'revert':
+                stitch.ok('apply', p.pid, slp)
+            stitch.run(verb, p.pid, *([slp] if verb == 'apply' else []), fault=step + ':kill')
+            p.ask('unload')
+            # One command takes up what was left and finds that the object has gone.
+            for _ in range(2):
+                stitch.refused('object-not-loaded', 'apply', p.pid, slp, status=4)
+            need(not names(stitch, p), f'{verb}, {step}: {names(stitch, p)}')
+            need(p.ask('load') == 'ok', 'load again')
+            stitch.ok('apply', p.pid, slp)
+            p.check(1, f'{verb}, {step}')
+            stitch.ok('revert', p.pid)
+            p.check(0, f'{verb}, {step}')
 
 
 def test_in_the_end(stitch, folder):

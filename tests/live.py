@@ -116,7 +116,7 @@ def under_signals(stitch, prog, slp, wanted, rounds_wanted):
         while sent < wanted or rounds < rounds_wanted:
             rounds += 1
             for version, verb in ((1, ['apply', str(p.pid), slp]), (0, ['revert', str(p.pid)])):
-                worker = subprocess.Popen([stitch.path, *verb, '-t', '30'],
+                worker = subprocess.Popen([stitch.path, *verb, '-t', str(PATIENCE)],
                                           stdout=subprocess.DEVNULL)
                 while worker.poll() is None:
                     for _ in range(500):

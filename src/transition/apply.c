@@ -466,11 +466,15 @@ static struct record_patch *find_unfinished(const struct job *job)
 static struct err *recover(struct job *job)
 {
 	struct record_patch *last = NULL;
+	enum patch_state state = PATCH_LOADING;
 
-	while ((job->patch = find_unfinished(job)) && job->patch != last) {
+	/* One may be brought to its end and be an orphan then. */
+	while ((job->patch = find_unfinished(job)) &&
+	       (job->patch != last || job->patch->state != state)) {
 		struct err *err;
 
 		last = job->patch;
+		state = last->state;
 		err = steps_resume(job);
 		steps_let_go(job);
 		dispatch_done(&job->dispatch);

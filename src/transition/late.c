@@ -28,6 +28,7 @@ enum {
 	POLL_MS = 200,      /* of the user, and of objects where events are not to be had */
 	STEP_MS = 1000,     /* from RT_DELETE to the unmapping */
 	ASIDE_MS = 10,
+	TRIES = 5,          /* of what failed and was not refused */
 };
 
 struct late {
@@ -42,6 +43,7 @@ struct late {
 	bool wants_out;         /* something needs that no thread is ours */
 	bool in_effect;
 	bool given_up;          /* refused: not again before the object has gone */
+	unsigned nr_failed;     /* and since then */
 };
 
 /* ---- what there is ------------------------------------------------------------- */
@@ -371,6 +373,17 @@ static bool is_gone_again(struct late *late)
 	return gone;
 }
 
+/*
+ * Nothing will come of it.  An object that goes in the middle, and may have come again since,
+ * fails in one of many ways; that is no word about the next.
+ */
+static bool is_final(struct late *late, const struct err *err)
+{
+	if (err->kind == ERR_UNSUPPORTED && strcmp(err->reason, "object-not-loaded"))
+		return true;
+	return err->kind != ERR_NOT_NOW && ++late->nr_failed >= TRIES;
+}
+
 /* With no thread of ours: what can be done as for any process. */
 static struct err *bring_up_to_date(struct late *late)
 {
@@ -378,18 +391,19 @@ static struct err *bring_up_to_date(struct late *late)
 	struct err *err = apply_recover(late->process, late->options, &result);
 
 	/* Another command says so, too, and goes on with it. */
-	if (err && err->kind == ERR_NOT_NOW)
+	if (err && !err_is_gone(err) && !is_final(late, err))
 		err_freep(&err);
 	if (!err)
 		err = process_refresh(late->process);
 	if (err)
 		return err;
 	late->in_effect = is_in_effect(late);
-	if (!all_there(late)) {
+	if (!all_there(late) || late->in_effect) {
 		late->given_up = false;
+		late->nr_failed = 0;
 		return NULL;
 	}
-	if (late->in_effect || late->given_up)
+	if (late->given_up)
 		return NULL;
 	err = apply_patch(late->process, late->slp, late->options, &result);
 	if (err_is_gone(err))
@@ -399,7 +413,7 @@ static struct err *bring_up_to_date(struct late *late)
 		err_free(err);
 		return NULL;
 	}
-	late->given_up = err && err->kind != ERR_NOT_NOW;
+	late->given_up = err && is_final(late, err);
 	tell(late, err ? LATE_REFUSED : LATE_APPLIED, &result, err);
 	err_free(err);
 	return NULL;

@@ -278,6 +278,12 @@ static struct err *lead_to_below(struct job *job, const struct record_func *func
 	return err ? err : redirect_to_below(job->process, func, below);
 }
 
+/* What it is in has been unmapped, or its place is another's by now: no entry is left. */
+static bool is_gone(const struct job *job, const struct record_func *func)
+{
+	return !orphans_has_object(job->process, func);
+}
+
 /* Step "arm": every entry leads to the dispatcher; no thread sees a difference. */
 static struct err *arm(struct job *job)
 {
@@ -288,7 +294,7 @@ static struct err *arm(struct job *job)
 	for (size_t i = 0; i < patch->nr_funcs; i++) {
 		const struct record_func *func = &patch->funcs[i];
 
-		if (is_covered(job, func))
+		if (is_covered(job, func) || is_gone(job, func))
 			continue;
 		if ((err = event_step("arm-slot")) ||
 		    (err = redirect_set_slot(job->process, func,
@@ -430,7 +436,7 @@ static struct err *settle_each(struct job *job, struct held_change *held)
 	for (size_t i = 0; i < patch->nr_funcs; i++) {
 		const struct record_func *func = &patch->funcs[i];
 
-		if (is_covered(job, func))
+		if (is_covered(job, func) || is_gone(job, func))
 			continue;
 		if (func->nop) {
 			if ((err = event_step("settle-nop")) || 
@@ -643,9 +649,6 @@ static bool is_old(const struct job *job, const struct record_func *func)
 	enum redirect_entry look = ENTRY_OTHER;
 	struct err *err;
 
-	/* Unmapped, or another object's place by now. */
-	if (!orphans_has_object(job->process, func))
-		return true;
 	err = redirect_look(job->process, func, &look);
 	err_free(err);
 	return look == ENTRY_OLD;
@@ -663,8 +666,8 @@ static struct err *restore_entries(struct job *job)
 		const struct record_func *below = below_of(job, func);
 
 		/* Older patches that are going find their entries led elsewhere already. */
-		if (is_covered(job, func) || (patch->state == PATCH_RESTORING && !below &&
-					      is_old(job, func)))
+		if (is_covered(job, func) || is_gone(job, func) ||
+		    (patch->state == PATCH_RESTORING && !below && is_old(job, func)))
 			continue;
 		if ((err = event_step("restore-slot")) ||
 		    (err = redirect_set_slot(job->process, func,
