@@ -35,11 +35,11 @@ corpus: all
 	@python3 tests/corpus/run.py $(BUILD)/src/stitch .corpus
 
 bench: all
-	@scripts/deps bench
+	@scripts/deps bench corpus
 	@test -d build-bench || meson setup build-bench -Dbuildtype=release -Db_ndebug=false >/dev/null
 	@ninja -C build-bench --quiet
 	@bench/run build-bench/src/stitch
-	@bench/latency build-bench/src/stitch .demo
+	@bench/latency build-bench/src/stitch .demo .corpus
 	@bench/stacks build-bench/tests/bench-unwind
 
 install: all
