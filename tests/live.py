@@ -1390,14 +1390,18 @@ def test_fault(stitch, folder, step, action):
 
 
 def test_random_kill(stitch, folder):
+    """At any moment of a whole command, however long it takes here (1,000: STRESS=4)."""
     prog, slp = make(stitch, folder, 'pair')
     rng = random.Random(7)
     with Program([prog]) as p:
-        for n in range(60 if SLOW else 200 if 'asan' in stitch.path else 1000):
+        begun = time.time()
+        there_and_back(stitch, p, slp, 3)
+        whole = (time.time() - begun) / 6
+        for n in range((60 if SLOW else 100 if 'asan' in stitch.path else 300) * STRESS):
             verb = ['apply', '-t', '20', str(p.pid), slp] if n % 2 else ['revert', str(p.pid)]
             worker = subprocess.Popen([stitch.path, *verb], stderr=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL)
-            time.sleep(rng.random() * 0.008)
+            time.sleep(rng.random() * whole)
             worker.kill()
             worker.wait()
             p.check(2, f'killed while {verb[0]}, try {n}')
