@@ -341,7 +341,7 @@ def test_suspended(stitch, folder):
         done = stitch.refused('suspended', 'apply', '-t', '0.5', p.pid, slp, status=3)
         need('both' in done.stderr, done.stderr)
         p.check(0, 'after the refusal')
-        worker = follow(stitch, 'apply', '-t', '30', p.pid, slp)
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
         wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
         # The one that follows it says so when it has looked at all threads once.
         wait_for(lambda: (stitch.json('status', p.pid)['processes'][0]['transition'] or
@@ -757,8 +757,8 @@ def test_storm_asleep(stitch, folder):
 
 def test_storm_straight(stitch, folder):
     """Threads that go straight back in switch themselves, at the right moment."""
-    storm(stitch, folder, cycles(stitch, 12), STORM_THREADS='0', STORM_STRAIGHT='1',
-          STORM_TIMER='1')
+    storm(stitch, folder, cycles(stitch, 12), STORM_THREADS='0', STORM_TIMER='1',
+          STORM_STRAIGHT='6' if SLOW else '20')
 
 
 def test_branch_protected(stitch, folder):

@@ -92,9 +92,10 @@ void start(void)
 		pthread_create(&t, &attr, sleeper, NULL);
 	for (int i = 0; getenv("STORM_CHURN") && i < 8; i++)
 		pthread_create(&t, &attr, maker, NULL);
-	for (long i = 0; getenv("STORM_STRAIGHT") && i < 20; i++)
+	int straight_on = getenv("STORM_STRAIGHT") ? atoi(getenv("STORM_STRAIGHT")) : 0;
+	for (long i = 0; i < straight_on; i++)
 		pthread_create(&t, &attr, straight, (void *)i);
-	if (getenv("STORM_STRAIGHT"))
+	if (straight_on)
 		sa.sa_flags |= SA_ONSTACK;
 	if (getenv("STORM_TIMER")) {
 		sigaction(SIGALRM, &sa, NULL);
