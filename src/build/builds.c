@@ -85,12 +85,6 @@ static char *find_ccache(void)
 	return mem_strdup("");
 }
 
-/*
- * The environment of a build: our compilers first in PATH.  Objects that were
- * compiled before from the same text come out of a cache of the working
- * folder's own.  Builds that stamp the time must stamp the same; a Debian
- * package does so by itself, from its changelog.
- */
 /* <stitch/livepatch.h> for the sources of the patch, out of this program. */
 static struct err *put_header(const struct job *job)
 {
@@ -104,6 +98,12 @@ static struct err *put_header(const struct job *job)
 	return err ? err : files_write(file, livepatch_header);
 }
 
+/*
+ * The environment of a build: our compilers first in PATH.  Objects that were
+ * compiled before from the same text come out of a cache of the working
+ * folder's own.  Builds that stamp the time must stamp the same; a Debian
+ * package does so by itself, from its changelog.
+ */
 static char **build_env(const struct job *job, const char *capture)
 {
 	const char *path = getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin";

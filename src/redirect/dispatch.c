@@ -8,6 +8,7 @@
 #include "bytes.h"
 #include "event.h"
 #include "mem.h"
+#include "proc.h"
 
 enum {
 	MIN_BITS = 8,
@@ -42,7 +43,7 @@ void dispatch_lay_out(struct dispatch *d, const struct process *process,
 
 struct err *dispatch_plan(struct dispatch *d, const struct process *process, size_t nr_funcs)
 {
-	long nr_threads = process_status_number(process->pid, "Threads");
+	long nr_threads = proc_status_number(process->pid, "Threads");
 	const struct object *program = process_program(process);
 	unsigned bits = MIN_BITS;
 	uint64_t at;

@@ -13,6 +13,7 @@
 #include "bytes.h"
 #include "glance.h"
 #include "mem.h"
+#include "proc.h"
 
 enum {
 	STOP_MS = 50,        /* a thread that takes longer is passed over */
@@ -72,7 +73,7 @@ static bool can_borrow(const struct borrowed *b, const struct thread *thread)
 /* A thread's own seccomp mode; threads of one process may differ. */
 static bool has_seccomp(pid_t tid)
 {
-	return process_status_number(tid, "Seccomp") > 0;
+	return proc_status_number(tid, "Seccomp") > 0;
 }
 
 static struct err *suspend_seccomp(struct borrowed *b)
@@ -142,7 +143,7 @@ static struct candidate *list_candidates(const pid_t *tids, size_t nr)
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t values[2];
 
-		process_status(tids[i], fields, 2, 10, values);
+		proc_status(tids[i], fields, 2, 10, values);
 		list[i] = (struct candidate){ tids[i], (int64_t)values[0] > 0, values[1] };
 	}
 	qsort(list, nr, sizeof(*list), by_cost);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "glance.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,30 +8,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "mem.h"
+#include "proc.h"
 
 enum {
 	HEAD_SPAN = 64,        /* of a block before its list: the thread's ID is in it */
 	MAX_BLOCK = 1 << 16,   /* no thread pointer is farther from it */
 };
 
-/* A short file of a thread's in /proc, as text; false: it is gone, or may not be read. */
-static bool read_text(pid_t tid, const char *name, char *text, size_t size)
-{
-	AUTO_FREE char *path = mem_fmt("/proc/%d/%s", (int)tid, name);
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
-
-	text[got > 0 ? got : 0] = 0;
-	return got > 0;
-}
-
 bool glance_count(pid_t tid, uint64_t *count)
 {
 	char text[96];
 
 	/* A kernel that does not count says 0, always (fs/proc/base.c, sched_info_on()). */
-	return read_text(tid, "schedstat", text, sizeof(text)) &&
+	return proc_text(tid, "schedstat", text, sizeof(text)) &&
 	       sscanf(text, "%*u %*u %" SCNu64, count) == 1 && *count;
 }
 
@@ -43,7 +31,7 @@ bool glance_regs(const struct process *process, pid_t tid, uint64_t tp, struct r
 	uint64_t sp, pc;
 
 	/* "running" is no number; -1 is no system call, but a fault, say. */
-	if (!read_text(tid, "syscall", text, sizeof(text)) || strtol(text, &end, 10) < 0 ||
+	if (!proc_text(tid, "syscall", text, sizeof(text)) || strtol(text, &end, 10) < 0 ||
 	    sscanf(end, " %*x %*x %*x %*x %*x %*x %" SCNx64 " %" SCNx64, &sp, &pc) != 2)
 		return false;
 	*regs = (struct regs){ .is_partial = true };
@@ -56,13 +44,11 @@ bool glance_regs(const struct process *process, pid_t tid, uint64_t tp, struct r
 /* Its ID in the innermost namespace, which is the one that its own memory has. */
 static pid_t own_id(pid_t tid)
 {
-	char text[4096], *line, *word;
+	char text[256], *word;
 
-	line = read_text(tid, "status", text, sizeof(text)) ? strstr(text, "\nNSpid:") : NULL;
-	if (!line)
+	if (!proc_status_text(tid, "NSpid", text, sizeof(text)))
 		return tid;
-	line[1 + strcspn(line + 1, "\n")] = 0;
-	word = strrchr(line, '\t');
+	word = strrchr(text, '\t');
 	return word ? (pid_t)strtol(word, NULL, 10) : tid;
 }
 

@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "mem.h"
+#include "proc.h"
 
 bool process_try_read(const struct process *process, uint64_t addr, void *to, size_t size)
 {
@@ -76,47 +77,13 @@ bool process_word_there(void *arg, uint64_t addr, uint64_t *word)
 	return good;
 }
 
-void process_status(pid_t pid, const char *const *fields, size_t nr, int base,
-		    uint64_t *values)
-{
-	AUTO_FREE char *path = mem_fmt("/proc/%d/status", (int)pid);
-	FILE *f = fopen(path, "re");
-	char line[512];
-
-	for (size_t i = 0; i < nr; i++)
-		values[i] = UINT64_MAX;
-	while (f && fgets(line, sizeof(line), f))
-		for (size_t i = 0; i < nr; i++) {
-			size_t len = strlen(fields[i]);
-
-			if (!strncmp(line, fields[i], len) && line[len] == ':')
-				values[i] = strtoull(line + len + 1, NULL, base);
-		}
-	if (f)
-		fclose(f);
-}
-
-long process_status_number(pid_t pid, const char *field)
-{
-	uint64_t value;
-
-	process_status(pid, &field, 1, 10, &value);
-	return (long)value;
-}
-
 /* comm, start time and start of the stack, fields 2, 22 and 28 of proc(5). */
 static struct err *read_stat(struct process *process)
 {
-	AUTO_FREE char *path = mem_fmt("/proc/%d/stat", (int)process->pid);
-	FILE *f = fopen(path, "re");
 	char text[1024], *open, *close, *save = NULL, *word;
-	size_t got;
 
-	if (!f)
-		return err_sys(errno == ENOENT ? ESRCH : errno, "process %d", process->pid);
-	got = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[got] = 0;
+	if (!proc_text(process->pid, "stat", text, sizeof(text)))
+		return err_sys(ESRCH, "process %d", process->pid);
 	open = strchr(text, '(');
 	close = strrchr(text, ')');
 	if (!open || !close)

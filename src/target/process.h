@@ -111,13 +111,4 @@ const struct object *process_find_build_id_hex(const struct process *process,
 const struct unwind_code *process_code_at(const struct process *process, uint64_t addr);
 const struct object *process_program(const struct process *process);
 
-/*
- * Numbers of /proc/PID/status, as they stand there in a base (10, or 16 for masks);
- * UINT64_MAX for one that is not there.
- */
-void process_status(pid_t pid, const char *const *fields, size_t nr, int base,
-		    uint64_t *values);
-/* One of them ("Seccomp", "TracerPid", "Threads"), else -1. */
-long process_status_number(pid_t pid, const char *field);
-
 #endif

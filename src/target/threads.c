@@ -19,6 +19,7 @@
 
 #include "event.h"
 #include "mem.h"
+#include "proc.h"
 
 enum { RELEASE_MS = 5000 };
 
@@ -127,43 +128,18 @@ struct err *thread_set_regs(const struct arch *arch, pid_t tid, const struct reg
 
 void thread_name(pid_t pid, pid_t tid, char name[17])
 {
-	AUTO_FREE char *path = mem_fmt("/proc/%d/task/%d/comm", (int)pid, (int)tid);
-	FILE *f = fopen(path, "re");
+	AUTO_FREE char *file = mem_fmt("task/%d/comm", (int)tid);
 
-	strcpy(name, "?");
-	if (f && fgets(name, 17, f))
-		name[strcspn(name, "\n")] = 0;
-	if (f)
-		fclose(f);
-}
-
-/* Field n (from 3 on) of /proc/TID/stat. */
-static bool stat_field(pid_t tid, int n, char *word, size_t size)
-{
-	AUTO_FREE char *path = mem_fmt("/proc/%d/stat", (int)tid);
-	FILE *f = fopen(path, "re");
-	char text[1024], *save = NULL, *at;
-	size_t got;
-
-	if (!f)
-		return false;
-	got = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[got] = 0;
-	at = strrchr(text, ')');
-	at = at ? strtok_r(at + 1, " ", &save) : NULL;
-	for (int field = 3; at && field < n; field++)
-		at = strtok_r(NULL, " ", &save);
-	if (at)
-		snprintf(word, size, "%s", at);
-	return at != NULL;
+	if (!proc_text(pid, file, name, 17))
+		strcpy(name, "?");
+	name[strcspn(name, "\n")] = 0;
 }
 
 char thread_proc_state(pid_t tid)
 {
 	char word[8];
 
-	return stat_field(tid, 3, word, sizeof(word)) ? word[0] : '?';
+	return proc_stat(tid, 3, word, sizeof(word)) ? word[0] : '?';
 }
 
 bool thread_has_ended(pid_t tid)
@@ -179,7 +155,7 @@ static bool is_kernel_worker(pid_t tid)
 	enum { PF_IO_WORKER = 0x10, PF_USER_WORKER = 0x4000 };
 	char word[24];
 
-	return stat_field(tid, 9, word, sizeof(word)) &&
+	return proc_stat(tid, 9, word, sizeof(word)) &&
 	       (strtoul(word, NULL, 10) & (PF_IO_WORKER | PF_USER_WORKER));
 }
 
@@ -197,7 +173,7 @@ static struct err *refuse_seize(const struct threads *threads, pid_t tid, int er
 
 	if (error != EPERM && error != EBUSY)
 		return err_sys(error, "thread %d: seizing", (int)tid);
-	tracer = process_status_number(tid, "TracerPid");
+	tracer = proc_status_number(tid, "TracerPid");
 	if (tracer > 0)
 		return err_new(ERR_NOT_NOW, "traced",
 			       "thread %d of process %d is traced by process %ld; try "
@@ -223,7 +199,7 @@ static struct thread *adopt(struct threads *threads, pid_t tid)
 {
 	struct thread *thread;
 
-	if (process_status_number(tid, "TracerPid") != gettid())
+	if (proc_status_number(tid, "TracerPid") != gettid())
 		return NULL;
 	thread = add_thread(threads, tid);
 	thread->is_fresh = true;

@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "peek.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "event.h"
 #include "glance.h"
-#include "mem.h"
 #include "member.h"
+#include "proc.h"
 
 bool peek_is_enough(const struct process *process)
 {
-	AUTO_FREE char *path = mem_fmt("/proc/%d/status", (int)process->pid);
 	const struct arch_unwind *unwind = process->arch->unwind;
-	FILE *f = fopen(path, "re");
-	char line[512];
-	bool enough = f != NULL;
+	char text[256];
 
 	/* Of the first thread: the C library decides for all of them at the start. */
-	while (f && unwind->shadow_line && fgets(line, sizeof(line), f))
-		if (!strncmp(line, unwind->shadow_line, strlen(unwind->shadow_line)) &&
-		    strstr(line, unwind->shadow_word))
-			enough = false;
-	if (f)
-		fclose(f);
-	return enough;
+	return !unwind->shadow_line ||
+	       !proc_status_text(process->pid, unwind->shadow_line, text, sizeof(text)) ||
+	       !strstr(text, unwind->shadow_word);
 }
 
 static bool can_peek(const struct machine *m, const struct thread *thread)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "mem.h"
-#include "process.h"
+#include "proc.h"
 
 /* One whose arrival the program cannot notice. */
 static int choose_signal(pid_t tid, bool is_newborn)
@@ -19,7 +19,7 @@ static int choose_signal(pid_t tid, bool is_newborn)
 	static const char *const fields[] = { "SigBlk", "SigCgt" };
 	uint64_t masks[2], used;
 
-	process_status(tid, fields, 2, 16, masks);
+	proc_status(tid, fields, 2, 16, masks);
 	/* The C library has every signal blocked until a thread is set up. */
 	used = (is_newborn ? 0 : masks[0]) | masks[1];
 	for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
