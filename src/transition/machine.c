@@ -79,13 +79,17 @@ static void clear_blockers(struct machine *m)
 	m->began_ms = clock_ms();
 }
 
-/* Some thread cannot be seen outside, and not because it is only passing a stub. */
+/*
+ * Some thread cannot be seen outside: not because it is only passing a stub, and it is where
+ * it was, for one that gets on may have a stack that can be read the next time.
+ */
 static bool is_hopeless(const struct machine *m)
 {
 	for (size_t i = 0; i < m->threads.nr; i++) {
 		const struct member *member = m->threads.thread[i]->data;
 
-		if (member && member->is_blocked && member->blocker.reason != UNWIND_ISLAND)
+		if (member && member->is_blocked && member->blocker.reason != UNWIND_ISLAND &&
+		    clock_ms() - member->blocker.here_ms >= SEE_MS)
 			return true;
 	}
 	return false;

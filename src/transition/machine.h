@@ -29,6 +29,7 @@ struct blocker {
 	unsigned frame;            /* 0 is the innermost */
 	uint64_t pc;
 	uint64_t since_ms;         /* clock_ms() when it was first seen so */
+	uint64_t here_ms;          /* and when it was first seen at this pc */
 };
 
 struct progress {

@@ -133,6 +133,8 @@ void member_block(struct machine *m, struct thread *thread, const struct verdict
 
 	if (!same)
 		b->since_ms = clock_ms();
+	if (!same || b->pc != v->pc)
+		b->here_ms = clock_ms();
 	member->is_blocked = true;
 	b->tid = thread->tid;
 	b->what = v->what;
