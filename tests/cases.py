@@ -126,7 +126,7 @@ def run_live(case, stitch, slp, folder, binary):
             return
         stitch.ok('check', prog.pid, slp)
         prog.check(0, 'after check')
-        for _ in range(1 if 'asan' in stitch.path else 2):
+        for _ in range(1 if stitch.has_sanitizers else 2):
             stitch.ok('apply', '-t', '30', prog.pid, slp)
             prog.check(1, 'with the patch')
             prog.check(1, 'with the patch, again')
@@ -195,7 +195,7 @@ def main():
     suite = Suite('cases')
     for case in all_cases():
         # Sanitizers look at the tool, which other flags of the compiler hardly change.
-        for flags in case.builds[:1 if 'asan' in stitch.path else None]:
+        for flags in case.builds[:1 if stitch.has_sanitizers else None]:
             suite.add(f'{case.name} {flags}',
                       lambda folder, c=case, f=flags: run_case(c, stitch, f, folder))
     return suite.run(sys.argv[2:])

@@ -68,6 +68,7 @@ def has_breakpoints():
 class Stitch:
     def __init__(self, path):
         self.path = os.path.abspath(path)
+        self.has_sanitizers = 'asan' in self.path
 
     def run(self, *args, fault=None, env=None, timeout=120 * SLOWER, cwd=None):
         full = dict(os.environ, **(env or {}))

@@ -135,7 +135,7 @@ def test_signals(stitch, folder):
     """A million."""
     prog, slp = make(stitch, folder, 'signals')
     under_signals(stitch, prog, slp,
-                  100000 if 'asan' in stitch.path else 1000000 // (50 if SLOW else 1), 25)
+                  100000 if stitch.has_sanitizers else 1000000 // (50 if SLOW else 1), 25)
 
 
 def test_group_stop(stitch, folder):
@@ -729,12 +729,12 @@ def storm(stitch, folder, times, flags='-O2 -pthread', **env):
         p.check(0, 'after the storm')
 
 
-# 100,000 cycles are for a night (STRESS=6000).
+# 100,000 cycles are for a night (STRESS=6700).
 STRESS = int(os.environ.get('STRESS', '1'))
 
 
 def cycles(stitch, few):
-    return (few // 3 if SLOW or 'asan' in stitch.path else few) * STRESS
+    return (few // 3 if SLOW or stitch.has_sanitizers else few) * STRESS
 
 
 def test_storm_few(stitch, folder):
@@ -1397,7 +1397,7 @@ def test_random_kill(stitch, folder):
         begun = time.time()
         there_and_back(stitch, p, slp, 3)
         whole = (time.time() - begun) / 6
-        for n in range((60 if SLOW else 100 if 'asan' in stitch.path else 300) * STRESS):
+        for n in range((60 if SLOW else 100 if stitch.has_sanitizers else 300) * STRESS):
             verb = ['apply', '-t', '20', str(p.pid), slp] if n % 2 else ['revert', str(p.pid)]
             worker = subprocess.Popen([stitch.path, *verb], stderr=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL)

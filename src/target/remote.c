@@ -274,19 +274,14 @@ static bool put_back(struct remote *remote)
 {
 	struct thread *thread = remote->b.thread;
 	struct err *err = NULL;
-	bool again = false;
 
 	if (!thread->signal && !stop_behind(thread))
 		return false;
-	for (int try = 0; try < ROUNDS && !again; try++) {
-		if (thread->state == THREAD_GONE)
-			return true;
-		again = begins_again(remote);
-		if (!again && (thread->signal || !go_round(remote)))
+	for (int try = 0; thread->state != THREAD_GONE && !begins_again(remote); try++)
+		if (try == ROUNDS || thread->signal || !go_round(remote))
 			return false;
-	}
-	if (!again)
-		return false;
+	if (thread->state == THREAD_GONE)
+		return true;
 	if (remote->is_deaf)
 		err = borrow_set_mask(&remote->b, remote->mask);
 	if (!err)

@@ -458,8 +458,8 @@ static void look_for_objects(struct late *late)
 
 	/* Where no event tells that it has gone: it is not refused for ever. */
 	late->given_up &= err || there;
-	differs = !err && (is_left_over(late) ||
-			   (!late->given_up && there != late->in_effect));
+	differs = !err && ((!late->given_up && there != late->in_effect) ||
+			   is_left_over(late));
 	late->wants_out |= differs && late->differs;
 	late->differs = differs;
 	err_free(err);

@@ -82,6 +82,7 @@ void start(void)
 	struct sigaction sa = { .sa_handler = on_timer, .sa_flags = SA_RESTART };
 	struct itimerval every = { { 0, 1000 }, { 0, 1000 } };
 	int nr = getenv("STORM_THREADS") ? atoi(getenv("STORM_THREADS")) : 64;
+	int nr_straight = getenv("STORM_STRAIGHT") ? atoi(getenv("STORM_STRAIGHT")) : 0;
 	pthread_attr_t attr;
 	pthread_t t;
 	pthread_attr_init(&attr);
@@ -92,10 +93,9 @@ void start(void)
 		pthread_create(&t, &attr, sleeper, NULL);
 	for (int i = 0; getenv("STORM_CHURN") && i < 8; i++)
 		pthread_create(&t, &attr, maker, NULL);
-	int straight_on = getenv("STORM_STRAIGHT") ? atoi(getenv("STORM_STRAIGHT")) : 0;
-	for (long i = 0; i < straight_on; i++)
+	for (long i = 0; i < nr_straight; i++)
 		pthread_create(&t, &attr, straight, (void *)i);
-	if (straight_on)
+	if (nr_straight)
 		sa.sa_flags |= SA_ONSTACK;
 	if (getenv("STORM_TIMER")) {
 		sigaction(SIGALRM, &sa, NULL);
