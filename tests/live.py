@@ -988,7 +988,8 @@ def fetch_stone(stitch, folder, lists, slp):
     done = subprocess.run(
         ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" /etc/apt/sources.list.d && shift && '
          'exec "$@"', 'sh', lists, stitch.path, 'build', '--debian', 'stone=1.0-1', '--fix-from',
-         '1.0-1', '-o', os.path.join(folder, slp)], capture_output=True, text=True, timeout=120)
+         '1.0-1', '-o', os.path.join(folder, slp), '--work', os.path.join(folder, slp + '.work')],
+        capture_output=True, text=True, timeout=120)
     need('[nothing-to-patch]' in done.stderr, done.stderr)
     tree = os.path.join(folder, slp + '.work', 'stone')
     need(os.path.exists(os.path.join(tree, 'stone.c')) and

@@ -7,7 +7,8 @@
  *   tree             where both builds are made, one after the other: paths in
  *                    objects (__FILE__, debug info) are the same in both
  *   1-original/      tree built as it is; capture, log
- *   2-patched/       tree built with the diff; capture, log
+ *   2-patched/       the same with the diff: as a rule only what reads a file that it
+ *                    changes is compiled, and nothing linked; capture, log
  *   3-sections/      the objects that differ, each compiled once more as in 1
  *                    and as in 2 with a section for every function
  *
@@ -33,6 +34,7 @@ struct build_options {
 	size_t nr_layouts;
 	bool constructors;     /* changed ones are left as they are */
 	unsigned strip;
+	bool full;             /* build all with the diff, not only what reads what it changes */
 	bool together;         /* all of binaries that the change is in: one patch */
 	bool replace;          /* the patch takes the place of all before it */
 	char **command;

@@ -216,7 +216,7 @@ static struct err *apply_parts(const struct job *job, const char *step, const ch
 	return err ? err : files_write(list, left_out);
 }
 
-static struct err *apply_diff(const struct job *job, const char *step)
+struct err *work_apply_diff(const struct job *job, const char *step)
 {
 	AUTO_FREE char *diff = files_read(job->o->patch);
 	char full[PATH_MAX];
@@ -254,19 +254,36 @@ static struct err *key_of(const struct job *job, bool patched, char **key)
 		buf_add_str(&text, *word);
 	if (diff)
 		buf_add_str(&text, diff);
+	if (patched && job->o->full)
+		buf_add_str(&text, "all of it");
 	crypto_hash_sha256(hash, text.data, text.size);
 	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
 	*key = mem_strdup(hex);
 	return NULL;
 }
 
+/* All of it, by the command. */
+static struct err *build_whole(const struct job *job, const char *step, bool patched)
+{
+	AUTO_FREE char *tree = work_path(job, "tree");
+	AUTO_FREE char *folder = work_path(job, "%s", step);
+	struct err *err;
+
+	work_progress(job, "%s: building (log: %s/build.log)", step, folder);
+	if ((err = files_copy_tree(job->o->source, tree)) ||
+	    (patched && (err = work_apply_diff(job, step))))
+		return err;
+	return run_build(job, step);
+}
+
 static struct err *build_step(const struct job *job, const char *step, bool patched)
 {
 	AUTO_FREE char *folder = work_path(job, "%s", step);
 	AUTO_FREE char *home = work_path(job, "%s/tree", step);
-	AUTO_FREE char *done = work_path(job, "%s/key", step);
+	AUTO_FREE char *stamp = work_path(job, "%s/key", step);
 	AUTO_FREE char *tree = work_path(job, "tree");
-	AUTO_FREE char *key = NULL, *old = files_read(done);
+	AUTO_FREE char *key = NULL, *old = files_read(stamp);
+	bool done = false;
 	struct err *err;
 
 	if ((err = key_of(job, patched, &key)))
@@ -275,14 +292,13 @@ static struct err *build_step(const struct job *job, const char *step, bool patc
 		work_progress(job, "%s: as it was built before", step);
 		return NULL;
 	}
-	work_progress(job, "%s: building (log: %s/build.log)", step, folder);
 	if ((err = files_remove_tree(folder)) || (err = files_make_dir(folder)) ||
-	    (err = files_copy_tree(job->o->source, tree)) ||
-	    (patched && (err = apply_diff(job, step))) || (err = run_build(job, step)))
+	    (patched && (err = work_build_quick(job, step, &done))) ||
+	    (!done && (err = build_whole(job, step, patched))))
 		return err_wrap(err, "%s", step);
 	if (rename(tree, home))
 		return err_sys(errno, "%s", home);
-	return files_write(done, key);
+	return files_write(stamp, key);
 }
 
 /* Two at once would take each other's objects for their own. */
@@ -309,8 +325,9 @@ struct err *work_build_both(struct job *job)
 	if ((err = files_make_dir(job->work)) || (err = lock_work(job)) || (err = put_header(job)) ||
 	    (err = wrapper_install(bin, job->o->self)) || (err = work_tree_back(job)) ||
 	    (err = build_step(job, "1-original", false)) ||
+	    (err = capture_read(old, &job->old)) ||
 	    (err = build_step(job, "2-patched", true)) ||
-	    (err = capture_read(old, &job->old)) || (err = capture_read(new, &job->new)))
+	    (err = capture_read(new, &job->new)))
 		return err;
 	for (size_t i = 0; i < job->old.nr; i++)
 		job->result->nr_units += !job->old.items[i].is_link;

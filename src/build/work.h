@@ -62,10 +62,19 @@ char *work_path(const struct job *job, const char *fmt, ...)
 
 /* Errors: build-failed, patch-does-not-apply, no-objects. */
 struct err *work_build_both(struct job *job) __attribute__((warn_unused_result));
+/* Applies the diff to what lies in tree. Error: patch-does-not-apply. */
+struct err *work_apply_diff(const struct job *job, const char *step)
+	__attribute__((warn_unused_result));
 /* Puts the tree of a step ("1-original") where both were built, and back again. */
 struct err *work_tree_in_place(const struct job *job, const char *step)
 	__attribute__((warn_unused_result));
 struct err *work_tree_back(const struct job *job) __attribute__((warn_unused_result));
+
+/* ---- quick.c: only what reads a file that changes ---------------------------------------- */
+
+/* Not *done: all of it has to be built; then nothing is left of the try. */
+struct err *work_build_quick(const struct job *job, const char *step, bool *done)
+	__attribute__((warn_unused_result));
 
 /* ---- pairs.c: the objects that differ ---------------------------------------------------- */
 

@@ -21,7 +21,8 @@ enum {
 };
 
 struct options {
-	bool json, verbose, all, explain, no_wait, resume, replace, follow, constructors, together;
+	bool json, verbose, all, explain, no_wait, resume, replace, follow, constructors, together,
+		full;
 	unsigned timeout_ms;
 	const char *exe, *name, *core;
 	/* build */

@@ -201,7 +201,7 @@ int cmd_build(const struct options *o)
 		.source = o->source, .patch = o->patch, .output = o->output,
 		.work = o->work, .name = o->name, .description = o->description,
 		.layouts = o->layouts, .nr_layouts = o->nr_layouts,
-		.constructors = o->constructors, .together = o->together,
+		.constructors = o->constructors, .together = o->together, .full = o->full,
 		.replace = o->replace, .strip = o->strip, .command = o->command,
 		.created_by = "stitch " STITCH_VERSION,
 		.progress = print_progress, .arg = (void *)(uintptr_t)o };

@@ -47,6 +47,17 @@ static char *default_output(const struct options *o)
 	return mem_fmt("%.*s.slp", (int)len, from);
 }
 
+/* By the package, for all of its fixes: what the first built is not built again. */
+static char *default_work(const struct options *o)
+{
+	char *work = mem_fmt("%s.work", o->debian);
+
+	/* Compilers are found in it by PATH. */
+	for (char *at = work; (at = strchr(at, ':'));)
+		*at = '_';
+	return work;
+}
+
 static void add(char ***argv, size_t *nr, const char *word)
 {
 	*ARRAY_ADD(*argv, *nr) = word ? mem_strdup(word) : NULL;
@@ -76,6 +87,8 @@ static void add_build(const struct options *o, const char *self, const char *out
 		add_option(argv, nr, "--allow-layout", o->layouts[i]);
 	if (o->constructors)
 		add(argv, nr, "--allow-constructor");
+	if (o->full)
+		add(argv, nr, "--full");
 	if (o->together)
 		add(argv, nr, "--together");
 	if (o->replace)
@@ -109,7 +122,7 @@ int cmd_debian(const struct options *o)
 	if (err || (err = absolute(o->patch, &fix)) || (err = absolute(o->binary, &binary)))
 		return cmd_fail(o, err);
 	output = o->output ? mem_strdup(o->output) : default_output(o);
-	work = o->work ? mem_strdup(o->work) : mem_fmt("%s.work", output);
+	work = o->work ? mem_strdup(o->work) : default_work(o);
 	add(&argv, &nr, "sh");
 	add(&argv, &nr, "-c");
 	add(&argv, &nr, debian_script);

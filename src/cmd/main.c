@@ -36,7 +36,7 @@ static const struct command {
 enum { OPT_EXE = 256, OPT_SOURCE, OPT_PATCH, OPT_BINARY, OPT_WORK, OPT_DESCRIPTION,
        OPT_VERSION, OPT_CORE, OPT_NO_WAIT, OPT_RESUME, OPT_REPLACE, OPT_FOLLOW, OPT_DEBIAN,
        OPT_FIX_FROM, OPT_ALLOW_LAYOUT, OPT_CONSTRUCTOR,
-       OPT_ONLY, OPT_TOGETHER };
+       OPT_ONLY, OPT_TOGETHER, OPT_FULL };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -57,6 +57,7 @@ static const struct option long_options[] = {
 	{ "fix-from", required_argument, NULL, OPT_FIX_FROM },
 	{ "only", required_argument, NULL, OPT_ONLY },
 	{ "together", no_argument, NULL, OPT_TOGETHER },
+	{ "full", no_argument, NULL, OPT_FULL },
 	{ "source", required_argument, NULL, OPT_SOURCE },
 	{ "patch", required_argument, NULL, OPT_PATCH },
 	{ "binary", required_argument, NULL, OPT_BINARY },
@@ -99,6 +100,8 @@ static const char option_help[] =
 	"  -n, --name NAME        the patch's name (default: from --output)\n"
 	"      --description TEXT what it is for\n"
 	"      --work DIR         working folder (default: OUTPUT.work)\n"
+	"      --full             run the whole build command with the diff, too: needed where a\n"
+	"                         script makes sources from files that the diff changes\n"
 	"      --together             a change in several programs and libraries: one patch of\n"
 	"                         all, which are switched at once, not a patch of each\n"
 	"      --replace          the patch takes the place of all that were applied before\n"
@@ -172,6 +175,7 @@ static int take_option(struct options *o, int opt)
 	case OPT_FIX_FROM: o->fix_from = optarg; break;
 	case OPT_ONLY: o->only = optarg; break;
 	case OPT_TOGETHER: o->together = true; break;
+	case OPT_FULL: o->full = true; break;
 	case OPT_SOURCE: o->source = optarg; break;
 	case OPT_PATCH: o->patch = optarg; break;
 	case OPT_BINARY: o->binary = optarg; break;

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+usage: builds.py STITCH [NAME...]
+
+What the second of the two builds does: it compiles what reads a changed file and nothing
+else, or all where that is not enough; the patch is the same either way, to the byte.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(__file__))
+from harness import Stitch, Suite, need  # noqa: E402
+
+LIMITS = '#define LIMIT 100\n#define OTHER 5\n'
+FUNCTION = ('{includes}\n__attribute__((noipa)) int {name}(int x);\n'
+            '__attribute__((noipa)) int {name}(int x) {{ return x + {value}; }}\n')
+MAIN = ('#include <stdio.h>\nint a(int); int b(int); int c(int);\n'
+        'int main(void) { return printf("%d\\n", a(1) + b(1) + c(1)) < 0; }\n')
+LINK = 'gcc -O2 main.o a.o b.o c.o -o prog'
+COMPILE = 'set -e; for f in main a b c; do gcc -O2 -c $f.c; done; ' + LINK
+
+
+def tree(**changes):
+    """a.c reads limits.h through another header; b.c and c.c read nothing."""
+    files = {'limits.h': LIMITS, 'through.h': '# include "limits.h"\n', 'main.c': MAIN,
+             'a.c': FUNCTION.format(includes='#include <through.h>', name='a', value='LIMIT'),
+             'b.c': FUNCTION.format(includes='', name='b', value='2'),
+             'c.c': FUNCTION.format(includes='', name='c', value='3'),
+             'Makefile': 'all:\n\techo -n\n', 'doc/index': 'text\n'}
+    files.update({name.replace('__', '/').replace('_', '.'): text
+                  for name, text in changes.items()})
+    return files
+
+
+def write(folder, files):
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, text in files.items():
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w') as f:
+            f.write(text)
+
+
+def build(stitch, folder, command, *options):
+    slp = os.path.join(folder, 'fix.slp')
+    done = stitch.ok('build', *options, '--source', os.path.join(folder, 'old'), '--patch',
+                     os.path.join(folder, 'fix.patch'), '-o', slp, '--', 'sh', '-c', command)
+    with open(slp, 'rb') as f:
+        return done.stderr, f.read()
+
+
+def compare(stitch, folder, old, new, command=COMPILE, diff=None):
+    """
+    The patch from old to new, made in both ways.  How many objects the quick one compiled,
+    or why it was none; and the patch.
+    """
+    write(os.path.join(folder, 'old'), old)
+    write(os.path.join(folder, 'new'), new)
+    command = f'export CPATH=.; {command}'
+    if diff is None:
+        diff = subprocess.run(['diff', '-urN', 'old', 'new'], cwd=folder, capture_output=True,
+                              text=True).stdout
+    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
+        f.write(diff)
+    said, quick = build(stitch, folder, command)
+    whole_said, whole = build(stitch, folder, command, '--full')
+    need('2-patched: building' in whole_said and '1-original: as it was' in whole_said,
+         whole_said)
+    need(quick == whole, f'the patches differ: {said}')
+    found = re.search(r'compiled again .*: (\d+) object', said)
+    why = re.search(r'2-patched: all of it, for (.*)', said)
+    need(bool(found) != bool(why), said)
+    need(bool(why) == ('2-patched: building' in said), said)
+    return (int(found[1]) if found else why[1]), stitch.json(
+        'show', os.path.join(folder, 'fix.slp'))
+
+
+def functions(shown):
+    return {f['name'] for o in shown['objects'] for f in o['functions']}
+
+
+def expect(result, how, names):
+    need(result[0] == how, f'{result[0]}, must be: {how}')
+    need(functions(result[1]) == names, f'{functions(result[1])}, must be {names}')
+
+
+CHANGED = LIMITS.replace('100', '200')
+
+
+def test_source(stitch, folder):
+    old = tree()
+    expect(compare(stitch, folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')}), 1, {'b'})
+
+
+def test_header(stitch, folder):
+    """Through another one, and not who does not read it."""
+    expect(compare(stitch, folder, tree(), tree(limits_h=CHANGED)), 1, {'a'})
+
+
+def test_second_fix(stitch, folder):
+    """Nothing of the first build is made again, and nothing of the first fix stays."""
+    old = tree()
+    expect(compare(stitch, folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')}), 1, {'b'})
+    said = compare(stitch, folder, old, {**old, 'c.c': old['c.c'].replace('3', '9')})
+    expect(said, 1, {'c'})
+
+
+def test_macro(stitch, folder):
+    """What a macro names may be anything."""
+    c = FUNCTION.format(includes='#define WHAT "limits.h"\n#include WHAT', name='c',
+                        value='LIMIT')
+    expect(compare(stitch, folder, tree(c_c=c), tree(c_c=c, limits_h=CHANGED)), 2, {'a', 'c'})
+
+
+def test_forced(stitch, folder):
+    command = COMPILE.replace('-c $f.c', '-include limits.h -c $f.c')
+    b = FUNCTION.format(includes='', name='b', value='LIMIT')
+    expect(compare(stitch, folder, tree(b_c=b), tree(b_c=b, limits_h=CHANGED), command), 4,
+           {'a', 'b'})
+
+
+def test_arguments(stitch, folder):
+    """What is in a file of arguments is not known."""
+    command = 'echo "-include limits.h" >args; ' + COMPILE.replace('-c $f.c', '@args -c $f.c')
+    b = FUNCTION.format(includes='', name='b', value='LIMIT')
+    expect(compare(stitch, folder, tree(b_c=b), tree(b_c=b, limits_h=CHANGED), command), 4,
+           {'a', 'b'})
+
+
+def test_assembler(stitch, folder):
+    """Another file's bytes."""
+    asm = '.section .rodata\n.globl table\ntable: .incbin "c.h"\n'
+    old = tree(t_s=asm, c_h='abc\n')
+    old['c.c'] = ('extern const unsigned char table[];\n' +
+                  FUNCTION.format(includes='', name='c', value='table[0]'))
+    command = COMPILE.replace(LINK, 'gcc -c t.s; ' + LINK.replace('c.o', 'c.o t.o'))
+    new = {**old, 'c.h': 'xbc\n', 'b.c': old['b.c'].replace('2', '7')}
+    how, shown = compare(stitch, folder, old, new, command)
+    need(how == 2 and 'b' in functions(shown), f'{how} {shown}')
+
+
+def test_link(stitch, folder):
+    """A link with another name."""
+    command = 'ln -s limits.h named.h; ' + COMPILE
+    c = FUNCTION.format(includes='#include "named.h"', name='c', value='LIMIT')
+    expect(compare(stitch, folder, tree(c_c=c), tree(c_c=c, limits_h=CHANGED), command), 2,
+           {'a', 'c'})
+
+
+def test_copy(stitch, folder):
+    """The build copies headers to where they are read: the copies change, too."""
+    command = 'mkdir made; cp limits.h made/public.h; ' + COMPILE
+    c = FUNCTION.format(includes='#include "made/public.h"', name='c', value='LIMIT')
+    expect(compare(stitch, folder, tree(c_c=c), tree(c_c=c, limits_h=CHANGED), command), 2,
+           {'a', 'c'})
+
+
+def test_generator(stitch, folder):
+    """A script makes a source from one that changes."""
+    command = ('(echo "/* from limits.h */"; sed -n "s/LIMIT/MADE/p" limits.h) >made.h; ' +
+               COMPILE)
+    c = FUNCTION.format(includes='#include "made.h"', name='c', value='MADE')
+    expect(compare(stitch, folder, tree(c_c=c), tree(c_c=c, limits_h=CHANGED), command),
+           'made.h is made by the build from a file that changes', {'a', 'c'})
+
+
+def test_changed_by_build(stitch, folder):
+    command = 'sed -i s/OTHER/ANOTHER/ limits.h; ' + COMPILE
+    expect(compare(stitch, folder, tree(), tree(limits_h=CHANGED), command),
+           'limits.h is changed by the build', {'a'})
+
+
+def test_new_file(stitch, folder):
+    old = tree()
+    new = {**old, 'new.h': '#define NEW 8\n',
+           'b.c': FUNCTION.format(includes='#include "new.h"', name='b', value='NEW')}
+    expect(compare(stitch, folder, old, new), 'new.h is new', {'b'})
+
+
+def test_gone_file(stitch, folder):
+    """By plain diff(1), which says no more than that it becomes empty."""
+    command = 'test ! -e extra.h || export CFLAGS=-DEXTRA=1; ' + \
+        COMPILE.replace('-c $f.c', '$CFLAGS -c $f.c')
+    b = FUNCTION.format(includes='', name='b', value='\n#ifdef EXTRA\n2\n#else\n3\n#endif\n')
+    old = tree(b_c=b, extra_h='#define X 1\n')
+    expect(compare(stitch, folder, old, tree(b_c=b), command), 'extra.h goes', {'b'})
+
+
+def test_build_file(stitch, folder):
+    """A flag changes: no compiler reads that."""
+    command = COMPILE.replace('-c $f.c', '$(cat flags) -c $f.c')
+    b = FUNCTION.format(includes='', name='b', value='NUMBER')
+    expect(compare(stitch, folder, tree(b_c=b, flags='-DNUMBER=2\n'),
+                   tree(b_c=b, flags='-DNUMBER=3\n'), command),
+           'flags is not only for compilers', {'b'})
+
+
+def test_documentation(stitch, folder):
+    """Of no consequence, by its name."""
+    expect(compare(stitch, folder, tree(), tree(limits_h=CHANGED, doc__index='more\n')), 1,
+           {'a'})
+
+
+def test_renamed(stitch, folder):
+    diff = ('diff --git a/c.c b/d.c\nsimilarity index 100%\nrename from c.c\nrename to d.c\n'
+            'diff --git a/limits.h b/limits.h\n--- a/limits.h\n+++ b/limits.h\n@@ -1,2 +1,2 @@\n'
+            '-#define LIMIT 100\n+#define LIMIT 200\n #define OTHER 5\n')
+    command = COMPILE.replace('a b c', 'a b; do gcc -O2 -c $f.c; done; for f in [cd]').replace(
+        '$f.c;', '${f%.c}.c;').replace('[cd]', '[cd].c').replace(
+            LINK, 'gcc -O2 main.o a.o b.o [cd].o -o prog')
+    how = compare(stitch, folder, tree(), tree(), command, diff)
+    need(how[0] == 'the diff does more than to change lines', how[0])
+
+
+def main():
+    stitch = Stitch(sys.argv[1])
+    suite = Suite('builds')
+    for name, function in sorted(globals().items()):
+        if name.startswith('test_'):
+            suite.add(name[5:], lambda folder, f=function: f(stitch, folder))
+    return suite.run(sys.argv[2:])
+
+
+if __name__ == '__main__':
+    sys.exit(main())
