@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import Stitch, Suite, need  # noqa: E402
+from harness import Stitch, Suite, need, sh  # noqa: E402
 
 LIMITS = '#define LIMIT 100\n#define OTHER 5\n'
 FUNCTION = ('{includes}\n__attribute__((noipa)) int {name}(int x);\n'
@@ -214,6 +214,62 @@ def test_renamed(stitch, folder):
             LINK, 'gcc -O2 main.o a.o b.o [cd].o -o prog')
     how = compare(stitch, folder, tree(), tree(), command, diff)
     need(how[0] == 'the diff does more than to change lines', how[0])
+
+
+FRONT = ('static int counter = 77;\nstatic const int table[] = { 30, 10, 40, 10 };\n'
+         'static __attribute__((noipa)) int helper(int x) { counter++; return table[x & 3]; }\n'
+         'int front(int x);\nint front(int x) { int s = 0; for (int i = 0; i < x; i++)'
+         ' s ^= helper(i) * i; return s; }\n')
+# Two helpers of the same code, which only their callers tell apart; addresses kept over
+# calls; a switch.
+MATCHED = '''
+#include <stdio.h>
+#include <stdlib.h>
+static int counter, others[40];
+static const int table[] = { 3, 1, 4, 1 };
+static __attribute__((noipa)) int helper(int x) { counter++; return table[x & 3]; }
+__attribute__((noipa)) int walk(int x);
+__attribute__((noipa)) int walk(int x)
+{
+	for (int i = 0; i < 40; i++) {
+		others[i] += helper(x + i);
+		printf("%d %d\\n", others[i], counter);
+	}
+	switch (x) {
+	case 0: return puts("a");
+	case 1: return puts("b") + 1;
+	case 2: return rand();
+	case 3: return puts("d") + others[7];
+	case 4: return -4;
+	default: return counter;
+	}
+}
+int main(int argc, char **argv) { return walk(argc + CHANGE) + helper(atoi(argv[0])); }
+'''
+
+
+def matched(stitch, folder, compiler, flags):
+    """What runs was linked with more in front of it, and is stripped."""
+    for name, text in (('old', '1'), ('new', '2'), ('run', '1')):
+        write(os.path.join(folder, name), {'case.c': MATCHED.replace('CHANGE', text),
+                                           'front.c': FRONT})
+    sh('sh', '-c', f'{compiler} {flags} front.c case.c -o prog && '
+       f'{compiler.replace("gcc", "strip")} prog', cwd=os.path.join(folder, 'run'))
+    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
+        f.write(subprocess.run(['diff', '-urN', 'old', 'new'], cwd=folder, capture_output=True,
+                               text=True).stdout)
+    said, _ = build(stitch, folder, f'{compiler} {flags} case.c -o prog', '--binary',
+                    os.path.join(folder, 'run', 'prog'))
+    found = re.search(r'(\d+) of (\d+) functions found', said)
+    need('function by function' in said and found and found[1] == found[2] and
+         int(found[1]) >= 3, f'{compiler} {flags}: {said}')
+
+
+def test_matched(stitch, folder):
+    """Every function is found again in another link, on every architecture."""
+    for machine in ('', 'aarch64-linux-gnu-', 's390x-linux-gnu-', 'powerpc64le-linux-gnu-'):
+        for flags in ('-O2', '-Os', '-O3 -fPIE -pie'):
+            matched(stitch, folder, machine + 'gcc', flags)
 
 
 def main():

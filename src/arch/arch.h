@@ -67,7 +67,8 @@ struct insn {
 	uint8_t mem_size;         /* bytes moved */
 	/*
 	 * An address that two instructions make: the first has its page (is_pcrel, mem) in
-	 * dst_reg, another adds low to what page_reg holds, or loads or stores there.
+	 * dst_reg, another adds low to what page_reg holds, or loads or stores there.  Where
+	 * the first adds to a register itself (B) it has page_reg and low of its own.
 	 */
 	bool is_page;
 	int16_t page_reg;         /* -1: it adds to none */
@@ -458,6 +459,7 @@ struct arch {
 	 * where that is 0, at slots of the patch's own. */
 	const char *base_symbol;
 	uint64_t base_in_got;
+	uint8_t base_col; /* the register that has B wherever code runs; 0: none */
 	/*
 	 * Where B is in a register that calls keep: a stub for calls out of the object, and
 	 * what has to stand behind such a call; false: there is no room for it.  A function

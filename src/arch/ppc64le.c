@@ -11,7 +11,7 @@
 
 #include <elf.h>
 
-enum { COL_SP = 1, COL_LR = 65, COL_CTR = 66, COL_PC = 67, COL_CR2 = 70, NR_COLS = 76,
+enum { COL_SP = 1, COL_TOC = 2, COL_LR = 65, COL_CTR = 66, COL_PC = 67, COL_CR2 = 70, NR_COLS = 76,
        NIP = PPC_NIP, CTR = PPC_CTR, LINK = PPC_LINK, CCR = PPC_CCR };
 
 #define R(n) PPC_R(n)
@@ -54,6 +54,90 @@ static enum insn_flow indirect_flow(uint32_t word)
 	return word & 0x400 ? FLOW_JUMP : FLOW_RETURN;
 }
 
+static bool is_x_form(uint32_t word, const uint16_t *rows, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (word >> 26 == 31 && (word >> 1 & 0x3ff) == rows[i])
+			return true;
+	return false;
+}
+
+/*
+ * The general register that it may change, -1: none; stores that move their base aside.  An
+ * X-form instruction has its result in RT (Power ISA, book I, 3.3) but for these.
+ */
+static int16_t changed_by(uint32_t word)
+{
+	static const uint16_t in_ra[] = {
+		28, 60, 284, 476, 124, 444, 412, 316,            /* and .. xor, mr */
+		24, 27, 536, 539, 792, 824, 794, 826, 827,       /* shifts */
+		26, 58, 538, 570, 954, 922, 986, 890, 891,       /* counts, extsb .. extswsli */
+		122, 378, 506, 154, 186, 252, 508, 51, 115, 307, /* bits, mfvsrd .. mfvsrld */
+	};
+	static const uint16_t in_none[] = {
+		0, 32, 4, 68, 467, 144, 598, 278, 1014,          /* cmp, tw, mtspr, sync, dcbt */
+		149, 181, 151, 183, 407, 439, 215, 247, 660, 662, 918, 150, 214, /* stores */
+		599, 535, 727, 663, 983, 103, 231, 844, 780, 268, 972, 908, 396, /* of others */
+		179, 211, 243, 435, 403,                         /* mtvsrd .. mtvsrws */
+	};
+	unsigned op = word >> 26;
+	int16_t rt = word >> 21 & 31, ra = word >> 16 & 31;
+
+	/* ld r2,24(r1), behind a call: r2 is again what it was (ELFv2 ABI, 2.3.6).  Nops. */
+	if (word == 0xe8410018 || (is(word, 0xfc00ffff, 0x60000000) && rt == ra) || is_x_form(word, in_none, ARRAY_SIZE(in_none)))
+		return -1;
+	if ((op >= 20 && op <= 30) || is_x_form(word, in_ra, ARRAY_SIZE(in_ra)))
+		return ra;
+	if (op == 31 || op == 58 || op == 46 || (op >= 32 && op <= 35) || (op >= 40 && op <= 43) ||
+	    op == 7 || op == 8 || (op >= 12 && op <= 15))
+		return rt;
+	return -1;
+}
+
+/*
+ * What adds a displacement to a register: addi, addis, loads and stores.  With r2 for the
+ * register that is how variables are reached (ELFv2 ABI, 3.6.3), half and half where one
+ * half is too little; and r2 itself is made so of r12, or of nothing where addresses are
+ * absolute.
+ */
+static void note_low(uint32_t word, struct insn *insn)
+{
+	unsigned op = word >> 26, ra = word >> 16 & 31;
+	uint64_t by = (uint64_t)(int16_t)word;
+
+	insn->changes = changed_by(word);
+	if (op == 15) {
+		by <<= 16;
+		insn->is_page = ra > COL_SP || (!ra && insn->changes == COL_TOC);
+		insn->mem = by;
+	} else if (op >= 57 && op <= 62 && op != 59 && op != 60) {
+		by &= ~UINT64_C(3);
+		if (op == 61 && (word & 3) == 1)
+			by &= ~UINT64_C(15);
+	} else if (op != 14 && (op < 32 || op > 55)) {
+		return;
+	}
+	if (ra <= COL_SP)
+		return;
+	insn->is_sum = op == 14 || op == 15;
+	insn->page_reg = (int16_t)ra;
+	insn->low = by;
+}
+
+/* What differs between two links of the same code. */
+static void ppc_clear_address(uint8_t *code, const struct insn *insn)
+{
+	uint32_t word = word_at(code), op = word >> 26, field = 0xffff;
+
+	if (insn->page_reg < 0)
+		field = op == 18 ? 0x3fffffc : 0xfffc;
+	else if (op == 61 && (word & 3) == 1)
+		field = 0xfff0;
+	else if (op >= 57 && op <= 62)
+		field = 0xfffc;
+	put_word(code, word & ~field);
+}
+
 bool ppc_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *insn)
 {
 	uint32_t word;
@@ -76,6 +160,7 @@ bool ppc_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *in
 			     is(word, 0x02800000, 0x02800000) ? FLOW_JUMP : FLOW_BRANCH;
 	} else {
 		insn->flow = indirect_flow(word);
+		note_low(word, insn);
 		return true;
 	}
 	insn->is_direct = true;
@@ -298,6 +383,8 @@ const struct arch arch_ppc64le = {
 	.dispatch_hash = ppc_dispatch_hash,
 
 	.base_symbol = ".TOC.",
+	.base_col = COL_TOC,
+	.clear_address = ppc_clear_address,
 	.base_in_got = 0x8000,
 	.put_call_stub = ppc_put_call_stub,
 	.put_restore = ppc_put_restore,

@@ -111,20 +111,45 @@ static uint64_t mix(uint64_t hash, const uint8_t *bytes, size_t size)
 	return hash;
 }
 
+/* Addresses that registers hold, + 1; 0: not known. */
+struct known {
+	uint64_t at[ARCH_COLS_MAX];
+};
+
+enum { MAX_AHEAD = 24 };
+
 /* One reading of a function, from its beginning on. */
 struct reading {
 	const struct arch *arch;
 	const uint8_t *code;
 	uint64_t vaddr, size, off;
 	struct insn insn;
-	uint64_t known[ARCH_COLS_MAX]; /* address that a register holds, + 1; 0: not known */
+	struct known known;
+	/* What they hold where jumps lead that were read: the offsets, each with its. */
+	uint64_t ahead[MAX_AHEAD];
+	struct known then[MAX_AHEAD], in_switch;
+	unsigned nr_ahead;
 };
 
 static void read_begin(struct reading *r, const struct image *image, uint64_t vaddr,
 		       uint64_t size)
 {
-	*r = (struct reading){ .arch = image->arch, .code = image_at(image, vaddr, size),
-			       .vaddr = vaddr, .size = size };
+	const struct arch *arch = image->arch;
+	const struct section *got = arch->base_col ? image_find_section(image, ".got") : NULL;
+
+	/* What is ahead is large, and counted. */
+	r->arch = arch;
+	r->code = image_at(image, vaddr, size);
+	r->vaddr = vaddr;
+	r->size = size;
+	r->off = 0;
+	r->known = (struct known){ 0 };
+	r->nr_ahead = 0;
+	if (arch->self_col)
+		r->known.at[arch->self_col] = vaddr + 1;
+	if (got)
+		r->known.at[arch->base_col] = got->vaddr + arch->base_in_got + 1;
+	r->in_switch = r->known;
 }
 
 /*
@@ -134,16 +159,56 @@ static void read_begin(struct reading *r, const struct image *image, uint64_t va
 static void follow_registers(struct reading *r)
 {
 	const struct insn *insn = &r->insn;
-	uint64_t sum = insn->is_sum && insn->page_reg >= 0 && r->known[insn->page_reg] ?
-		       r->known[insn->page_reg] + insn->low : 0;
+	uint64_t sum = insn->is_sum && insn->page_reg >= 0 && r->known.at[insn->page_reg] ?
+		       r->known.at[insn->page_reg] + insn->low : 0;
 
 	if (insn->changes >= 0)
-		r->known[insn->changes] = insn->is_page ? insn->mem + 1 : sum;
-	/* What comes behind a jump is reached from places that hold the same, mostly; where
-	 * they do not, both builds are misread alike. */
+		r->known.at[insn->changes] = insn->is_page && insn->page_reg < 0 ?
+					     insn->mem + 1 : sum;
 	for (unsigned i = 0; i < r->arch->nr_cols && insn->flow == FLOW_CALL; i++)
-		if (!(r->arch->unwind->kept[i / 64] >> i % 64 & 1))
-			r->known[i] = 0;
+		if (!(r->arch->unwind->kept[i / 64] >> i % 64 & 1) &&
+		    (!i || i != r->arch->base_col))
+			r->known.at[i] = 0;
+}
+
+/* The first that leads somewhere says what registers hold there. */
+static void note_ahead(struct reading *r, uint64_t off)
+{
+	unsigned at = r->nr_ahead % MAX_AHEAD;
+
+	if (off <= r->off || off >= r->size)
+		return;
+	for (unsigned i = 0; i < r->nr_ahead && i < MAX_AHEAD; i++)
+		if (r->ahead[i] == off)
+			return;
+	r->ahead[at] = off;
+	r->then[at] = r->known;
+	r->nr_ahead++;
+}
+
+/*
+ * What comes behind a return or a jump is not reached from there but from elsewhere.  From
+ * where is not always known; then both builds are misread alike.
+ */
+static void follow_flow(struct reading *r)
+{
+	const struct insn *insn = &r->insn;
+	bool ends = insn->flow == FLOW_JUMP || insn->flow == FLOW_RETURN ||
+		    insn->flow == FLOW_STOP;
+
+	if (insn->is_direct && insn->flow != FLOW_CALL)
+		note_ahead(r, insn->target - r->vaddr);
+	else if (insn->flow == FLOW_JUMP)
+		r->in_switch = r->known;
+	r->off += insn->size;
+	if (!ends)
+		return;
+	for (unsigned i = 0; i < r->nr_ahead && i < MAX_AHEAD; i++)
+		if (r->ahead[i] == r->off) {
+			r->known = r->then[i];
+			return;
+		}
+	r->known = r->in_switch;
 }
 
 /*
@@ -160,8 +225,8 @@ static bool read_next(struct reading *r, uint8_t bytes[ARCH_INSN_MAX], uint64_t 
 	memcpy(bytes, r->code + r->off, insn->size);
 	*address = insn->is_pcrel ? insn->mem : insn->target;
 	*has = insn->is_pcrel || (insn->is_direct && insn->target - r->vaddr >= r->size);
-	if (insn->page_reg >= 0 && r->known[insn->page_reg]) {
-		*address = r->known[insn->page_reg] - 1 + insn->low;
+	if (insn->page_reg >= 0 && r->known.at[insn->page_reg]) {
+		*address = r->known.at[insn->page_reg] - 1 + insn->low;
 		*has = true;
 	}
 	if (*has && r->arch->clear_address)
@@ -171,7 +236,7 @@ static bool read_next(struct reading *r, uint8_t bytes[ARCH_INSN_MAX], uint64_t 
 	/* Half an address is none. */
 	*has &= !insn->is_page;
 	follow_registers(r);
-	r->off += insn->size;
+	follow_flow(r);
 	return true;
 }
 
@@ -325,17 +390,30 @@ static struct func *func_at(struct func *funcs, size_t nr, uint64_t vaddr, uint6
 	return NULL;
 }
 
+/* So far behind a function's address its own object calls it; 0: there. */
+static uint64_t local_entry(const struct image *image, const struct func *func)
+{
+	if (!image->arch->base_col || func->size < 8)
+		return 0;
+	return image->arch->entry_keep(image_at(image, func->vaddr, func->size), func->size);
+}
+
 /* Those with doubles: the matched ones that call them tell which is which. */
 static void match_by_callers(struct job *job)
 {
 	for (size_t i = 0; i < job->nr_a; i++) {
 		struct func *a = &job->a[i], *b;
+		uint64_t behind = local_entry(job->match->from, a);
 		const struct match_pair *pair = a->matched ? NULL :
 			find_pair(job->match, a->vaddr);
 
+		if (!pair && !a->matched && behind)
+			pair = find_pair(job->match, a->vaddr + behind);
+		else
+			behind = 0;
 		if (!pair || pair->contradicted)
 			continue;
-		b = func_at(job->b, job->nr_b, pair->to, a->hash);
+		b = func_at(job->b, job->nr_b, pair->to - behind, a->hash);
 		if (b && !b->matched)
 			learn(job, a, b);
 	}

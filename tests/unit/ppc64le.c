@@ -220,11 +220,69 @@ static void test_undo(void)
 	}
 }
 
+/* What reaches a variable from r2, and what another link of the same code changes of it. */
+static void test_addresses(void)
+{
+	static const struct {
+		uint32_t word;
+		int reg, changes;
+		bool is_page, is_sum;
+		uint64_t low;
+		uint32_t cleared;
+		const char *what;
+	} rows[] = {
+		{ 0x3d42fffe, 2, 10, true, true, -UINT64_C(0x20000), 0x3d420000, "addis r10,r2,-2" },
+		{ 0x394a9250, 10, 10, false, true, -UINT64_C(0x6db0), 0x394a0000, "addi r10,r10" },
+		{ 0x812281a0, 2, 9, false, false, -UINT64_C(0x7e60), 0x81220000, "lwz r9,(r2)" },
+		{ 0x912281a0, 2, -1, false, false, -UINT64_C(0x7e60), 0x91220000, "stw r9,(r2)" },
+		{ 0xe9228029, 2, 9, false, false, -UINT64_C(0x7fd8), 0xe9220001, "ldu r9,(r2)" },
+		{ 0xf4028019, 2, -1, false, false, -UINT64_C(0x7ff0), 0xf4020009, "lxv vs0,(r2)" },
+		{ 0x3c4c0002, 12, 2, true, true, 0x20000, 0x3c4c0000, "addis r2,r12,2" },
+		{ 0x3c401002, -1, 2, true, false, 0, 0, "lis r2" },
+		{ 0x3c601002, -1, 3, false, false, 0, 0, "lis r3" },
+		{ 0x38600005, -1, 3, false, false, 0, 0, "li r3" },
+		{ 0x38210090, -1, 1, false, false, 0, 0, "addi r1,r1" },
+		{ 0xe8410018, -1, -1, false, false, 0, 0, "ld r2,24(r1)" },
+		{ 0x7c671b78, -1, 7, false, false, 0, 0, "mr r7,r3" },
+		{ 0x7c6a1aaa, -1, 3, false, false, 0, 0, "lwax r3,r10,r3" },
+		{ 0x7d3f4a14, -1, 9, false, false, 0, 0, "add r9,r31,r9" },
+		{ 0x7d2a492e, -1, -1, false, false, 0, 0, "stwx r9,r10,r9" },
+		{ 0x7c3f1800, -1, -1, false, false, 0, 0, "cmpd r31,r3" },
+		{ 0x7c0803a6, -1, -1, false, false, 0, 0, "mtlr r0" },
+		{ 0x54631838, -1, 3, false, false, 0, 0, "rlwinm r3,r3" },
+		{ 0x60420000, -1, -1, false, false, 0, 0, "ori r2,r2,0" },
+		{ 0x60000000, -1, -1, false, false, 0, 0, "nop" },
+	};
+	uint8_t code[4];
+	struct insn insn;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		put_word(code, rows[i].word);
+		ok(ppc->decode(code, 4, 0x1000, &insn) && insn.page_reg == rows[i].reg &&
+		   insn.changes == rows[i].changes && insn.is_page == rows[i].is_page &&
+		   insn.is_sum == rows[i].is_sum && (rows[i].reg < 0 || insn.low == rows[i].low),
+		   "%s", rows[i].what);
+		if (rows[i].reg < 0)
+			continue;
+		ppc->clear_address(code, &insn);
+		ok(word_at(code) == rows[i].cleared, "%s, cleared", rows[i].what);
+	}
+	put_word(code, 0x4bffffb1);
+	ppc->decode(code, 4, 0x1000, &insn);
+	ppc->clear_address(code, &insn);
+	ok(word_at(code) == 0x48000001, "bl, cleared");
+	put_word(code, 0x41820010);
+	ppc->decode(code, 4, 0x1000, &insn);
+	ppc->clear_address(code, &insn);
+	ok(word_at(code) == 0x41820000, "beq, cleared");
+}
+
 int main(void)
 {
 	ppc = arch_find(EM_PPC64);
 	test_jumps();
 	test_entries();
+	test_addresses();
 	test_moves();
 	test_fields();
 	test_frame();
