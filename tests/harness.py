@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the test scripts share: running stitch, programs that check themselves, TAP."""
+import atexit
 import concurrent.futures
 import ctypes
 import functools
+import hashlib
 import json
 import os
 import select
@@ -11,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -22,6 +25,41 @@ CROSS = os.environ.get('STITCH_CROSS', '')
 BUILT = os.environ.get('STITCH_BUILT')
 # In an emulated machine, beside everything else, all takes its time.
 SLOWER = 4 if os.environ.get('STITCH_SLOW') else 1
+
+
+# What is built is kept here for other tests that want the same, in a folder of its own or
+# that of STITCH_KEPT, which suites with another build of the same stitch can share.
+KEPT = os.environ.get('STITCH_KEPT')
+if not KEPT:
+    KEPT = tempfile.mkdtemp(prefix='stitch-kept-')
+    atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
+keeping, locks = threading.Lock(), {}
+
+
+def kept(folder, how, results, build):
+    """
+    The files results, as build() makes them of folder, which is all that they depend on but
+    for the words how.  Who gets a copy of what was built before may do with it what he wants.
+    """
+    words = [CROSS, *how]
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            path = os.path.join(root, name)
+            words.append(os.path.relpath(path, folder) + open(path, encoding='latin-1').read())
+    place = os.path.join(KEPT, hashlib.sha256('\0'.join(map(str, words)).encode()).hexdigest())
+    with keeping:
+        lock = locks.setdefault(place, threading.Lock())
+    with lock:
+        if os.path.exists(place):
+            for n, path in enumerate(results):
+                shutil.copy2(os.path.join(place, str(n)), path)
+            return
+        build()
+        whole = tempfile.mkdtemp(dir=KEPT)
+        for n, path in enumerate(results):
+            shutil.copy2(path, os.path.join(whole, str(n)))
+        os.rename(whole, place)
 
 
 class Prepared(Exception):

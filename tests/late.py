@@ -14,8 +14,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
-from harness import (CROSS, Failure, Program, Skip, has_breakpoints, is_built, need,  # noqa
-                     run_suite, sh)
+from harness import (CROSS, Failure, Program, Skip, has_breakpoints, is_built, kept,  # noqa
+                     need, run_suite, sh)
 from live import HERE, SLOW, wait_for, write_fix  # noqa: E402
 
 # With its patch before its first constructor and until after its last destructor.
@@ -48,13 +48,18 @@ def build(stitch, folder, flags='-O2', callbacks=True, name='fix'):
             f.write(f'set -e\n{CROSS}gcc {flags} -fPIC -c case.c -o case.o\n'
                     f'{CROSS}gcc -shared {flags} case.o -o libplugin.so\n')
     write_fix(work)
-    sh('sh', 'build.sh', cwd=paths['run'])
-    sh(CROSS + 'strip', library)
     if not os.path.exists(prog):
         sh(CROSS + 'gcc', '-O2', '-pthread', '-rdynamic', '-I', CASES,
            os.path.join(HERE, 'live', 'late', 'host.c'), '-o', prog)
-    stitch.ok('build', '--source', paths['old'], '--patch', os.path.join(work, 'fix.patch'),
-              '--binary', library, '-o', slp, '--', 'sh', 'build.sh')
+
+    def build():
+        sh('sh', 'build.sh', cwd=paths['run'])
+        sh(CROSS + 'strip', library)
+        stitch.ok('build', '--source', paths['old'], '--patch',
+                  os.path.join(work, 'fix.patch'), '--binary', library, '-o', slp, '--', 'sh',
+                  'build.sh')
+
+    kept(work, (name,), (library, slp), build)
     return prog, library, slp
 
 

@@ -18,7 +18,7 @@ import time
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
 from harness import (CROSS, SLOWER, Failure, Program, Skip, Stitch, Suite, is_built,  # noqa
-                     need, sh)
+                     kept, need, sh)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # In an emulated machine: the same tests, fewer times.
@@ -41,8 +41,9 @@ int extra(int x) { int s = 0; for (int i = 0; i < x; i++) s ^= helper(i) * i; re
 
 def write_fix(folder):
     """fix.patch: from old/case.c to new/case.c."""
-    diff = subprocess.run(['diff', '-u', 'old/case.c', 'new/case.c'], cwd=folder,
-                          capture_output=True, text=True).stdout
+    diff = subprocess.run(['diff', '-u', '--label', 'old/case.c', '--label', 'new/case.c',
+                           'old/case.c', 'new/case.c'], cwd=folder, capture_output=True,
+                          text=True).stdout
     with open(os.path.join(folder, 'fix.patch'), 'w') as f:
         f.write(diff)
 
@@ -77,12 +78,15 @@ def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', e
         shutil.copy(os.path.join(CASES, 'live.h'), path)
         out[which] = path
     write_fix(work)
-    sh('sh', 'build.sh', cwd=out['run'])
-    prog = os.path.join(out['run'], 'prog')
-    sh(CROSS + 'strip', prog)
-    path = os.path.join(folder, slp)
-    stitch.ok('build', '--source', out['old'], '--patch', os.path.join(work, 'fix.patch'),
-              '--binary', prog, '-o', path, *how, '--', 'sh', 'build.sh')
+    prog, path = os.path.join(out['run'], 'prog'), os.path.join(folder, slp)
+
+    def build():
+        sh('sh', 'build.sh', cwd=out['run'])
+        sh(CROSS + 'strip', prog)
+        stitch.ok('build', '--source', out['old'], '--patch', os.path.join(work, 'fix.patch'),
+                  '--binary', prog, '-o', path, *how, '--', 'sh', 'build.sh')
+
+    kept(work, (slp, *how), (prog, path), build)
     return prog, path
 
 
