@@ -299,22 +299,106 @@ const struct symbol *compare_twin(const struct compare *c, const struct symbol *
 
 /* ---- code --------------------------------------------------------------- */
 
+/* The section of a that has a function of this one of b; 0: there is none, it is new. */
+static uint32_t twin_section(const struct compare *c, uint32_t n)
+{
+	size_t nr;
+	AUTO_FREE const struct symbol **funcs = unit_functions(c->b, n, &nr);
+
+	for (size_t i = 0; i < nr; i++) {
+		const struct symbol *sa = unit_find_symbol(c->a, funcs[i]->name);
+
+		if (sa && sa->section < c->a->image->nr_sections &&
+		    part_a(c, sa->section)->kind == PART_CODE)
+			return sa->section;
+	}
+	return 0;
+}
+
 static void compare_code(struct compare *c)
 {
 	for (uint32_t n = 1; n < c->b->image->nr_sections; n++) {
-		const struct symbol *sb, *sa;
+		uint32_t twin;
 
 		if (part_b(c, n)->kind != PART_CODE || !part_b(c, n)->section->size)
 			continue;
-		sb = unit_function(c->b, n);
-		sa = sb ? unit_find_symbol(c->a, sb->name) : NULL;
-		if (!sa || sa->section >= c->a->image->nr_sections ||
-		    part_a(c, sa->section)->kind != PART_CODE || sa->value)
-			c->state[n] = STATE_NEW;
-		else
-			c->state[n] = same_parts(c, sa->section, n) ? STATE_SAME :
-								      STATE_CHANGED;
+		twin = twin_section(c, n);
+		c->state[n] = !twin ? STATE_NEW :
+			      same_parts(c, twin, n) ? STATE_SAME : STATE_CHANGED;
 	}
+}
+
+/* Part of a section, without what relocations fill in. */
+static uint8_t *bare_bytes(const struct unit_part *part, const struct symbol *sym)
+{
+	uint8_t *bytes = mem_dup(part->section->data + sym->value, sym->size);
+
+	for (size_t i = first_ref(part, sym->value); i < part->nr_refs; i++)
+		for (uint64_t j = 0; !part->refs[i].in_insn && j < part->refs[i].size; j++)
+			if (part->refs[i].off + j - sym->value < sym->size)
+				bytes[part->refs[i].off + j - sym->value] = 0;
+	return bytes;
+}
+
+/* Two functions, each of which is a part of its section. */
+static bool same_function(struct compare *c, const struct symbol *sa, const struct symbol *sb)
+{
+	const struct unit_part *pa = part_a(c, sa->section), *pb = part_b(c, sb->section);
+	size_t i = first_ref(pa, sa->value), j = first_ref(pb, sb->value);
+	AUTO_FREE uint8_t *x = NULL, *y = NULL;
+
+	if (sa->size != sb->size || !pa->section->data || !pb->section->data ||
+	    sa->value + sa->size > pa->section->size || sb->value + sb->size > pb->section->size)
+		return false;
+	x = bare_bytes(pa, sa);
+	y = bare_bytes(pb, sb);
+	if (memcmp(x, y, sa->size))
+		return false;
+	for (;; i++, j++) {
+		bool more_a = i < pa->nr_refs && pa->refs[i].off < sa->value + sa->size;
+		bool more_b = j < pb->nr_refs && pb->refs[j].off < sb->value + sb->size;
+		struct unit_ref a, b;
+
+		if (!more_a || !more_b)
+			return more_a == more_b;
+		a = pa->refs[i], b = pb->refs[j];
+		a.off -= sa->value, b.off -= sb->value;
+		if (!same_target(c, &a, &b))
+			return false;
+	}
+}
+
+static bool handlers_changed(const struct compare *c)
+{
+	for (uint32_t n = 1; n < c->b->image->nr_sections; n++)
+		if (part_b(c, n)->kind == PART_LSDA && c->state[n] != STATE_SAME)
+			return true;
+	return false;
+}
+
+/*
+ * Which functions of a changed section changed.  All of one that has but one, and all where
+ * tables of exception handlers changed, which do not say whose they are.
+ */
+static struct err *note_differences(struct compare *c, uint32_t n)
+{
+	size_t nr, nr_differ = 0;
+	AUTO_FREE const struct symbol **funcs = unit_functions(c->b, n, &nr);
+
+	for (size_t i = 0; i < nr; i++) {
+		const struct symbol *sa = unit_find_symbol(c->a, funcs[i]->name);
+		bool is_code = sa && sa->section < c->a->image->nr_sections &&
+			       part_a(c, sa->section)->kind == PART_CODE;
+		bool differs = nr == 1 || !is_code || handlers_changed(c) ||
+			       !same_function(c, sa, funcs[i]);
+
+		c->differs[number_of(c->b, funcs[i])] = differs;
+		nr_differ += differs;
+	}
+	if (nr_differ)
+		return NULL;
+	return REFUSE("no-function-sections", "section %s changed, and none of the functions that "
+		      "share it: a function needs a size (.size)", part_b(c, n)->section->name);
 }
 
 /* A table of exception handlers belongs to the function of its name. */
@@ -484,16 +568,14 @@ static struct err *pair_changed(struct compare *c, uint32_t a, uint32_t b)
 static struct err *pair_all_changed(struct compare *c)
 {
 	for (uint32_t n = 1; n < c->b->image->nr_sections; n++) {
-		const struct symbol *sb, *sa;
+		uint32_t twin;
 		struct err *err;
 
 		if (part_b(c, n)->kind != PART_CODE || c->state[n] != STATE_CHANGED)
 			continue;
-		sb = unit_function(c->b, n);
-		sa = unit_find_symbol(c->a, sb->name);
-		if (sa && sa->section < c->a->image->nr_sections &&
-		    (err = pair_changed(c, sa->section, n)))
-			return err_wrap(err, "%s", sb->name);
+		twin = twin_section(c, n);
+		if (twin && (err = pair_changed(c, twin, n)))
+			return err_wrap(err, "%s", part_b(c, n)->section->name);
 	}
 	return NULL;
 }
@@ -648,23 +730,26 @@ static struct err *check_ifuncs(const struct compare *c)
 	return NULL;
 }
 
-/* Functions without sections of their own: assembler, or -fno-function-sections. */
-static struct err *check_sections(const struct compare *c)
+/* Functions without sections of their own: assembler, or the source names a section. */
+static struct err *check_sections(struct compare *c)
 {
 	const struct symtab *tab = &c->b->image->symtab;
+	struct err *err = NULL;
 
 	for (size_t i = 0; i < tab->nr; i++) {
 		const struct symbol *sym = &tab->symbols[i];
 
-		if (sym->type == STT_FUNC && sym->value && sym->section &&
-		    sym->section < c->b->image->nr_sections && sym->size &&
-		    c->state[sym->section] == STATE_CHANGED &&
-		    !unit_symbol_at(c->b, sym->section, 0))
-			return REFUSE("no-function-sections", "%s shares its section %s with "
-				      "others", sym->name,
+		if (sym->type == STT_FUNC && sym->value && sym->section && !sym->size &&
+		    sym->section < c->b->image->nr_sections &&
+		    c->state[sym->section] == STATE_CHANGED)
+			return REFUSE("no-function-sections", "%s shares its section %s, which "
+				      "changed, with others and has no size (.size)", sym->name,
 				      part_b(c, sym->section)->section->name);
 	}
-	return NULL;
+	for (uint32_t n = 1; n < c->b->image->nr_sections && !err; n++)
+		if (part_b(c, n)->kind == PART_CODE && c->state[n] == STATE_CHANGED)
+			err = note_differences(c, n);
+	return err;
 }
 
 /* ---- all ---------------------------------------------------------------- */
@@ -675,6 +760,7 @@ static void compare_init(struct compare *c, const struct unit *a, const struct u
 	c->state = mem_alloc(b->image->nr_sections * sizeof(*c->state));
 	c->memo = mem_alloc(b->image->nr_sections * sizeof(*c->memo));
 	c->pair = mem_alloc(b->image->symtab.nr * sizeof(*c->pair));
+	c->differs = mem_alloc(b->image->symtab.nr * sizeof(*c->differs));
 }
 
 /*
@@ -736,6 +822,7 @@ void compare_done(struct compare *c)
 	free(c->state);
 	free(c->memo);
 	free(c->pair);
+	free(c->differs);
 	*c = (struct compare){ 0 };
 }
 
@@ -786,11 +873,10 @@ static char *text_of_difference(const struct compare *c, const struct unit_ref *
 	return NULL;
 }
 
-char *compare_reference(const struct compare *c, uint32_t section)
+char *compare_reference(const struct compare *c, const struct symbol *func)
 {
-	const struct symbol *sb = unit_function(c->b, section);
-	const struct symbol *sa = sb && c->a ? unit_find_symbol(c->a, sb->name) : NULL;
-	const struct unit_part *pb = part_b(c, section), *pa;
+	const struct symbol *sa = c->a ? unit_find_symbol(c->a, func->name) : NULL;
+	const struct unit_part *pb = part_b(c, func->section), *pa;
 	char *text = NULL;
 
 	if (!sa || !sa->section || sa->section >= c->a->image->nr_sections)

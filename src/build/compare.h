@@ -28,6 +28,8 @@ struct compare {
 	const struct unit *a, *b;
 	enum part_state *state;   /* by section number of b */
 	const struct symbol **pair; /* by symbol number of b: its twin in a */
+	bool *differs;            /* by symbol number of b: of the functions of a changed
+				   * section those that changed */
 	struct compare_memo *memo;  /* private */
 	unsigned depth;
 };
@@ -56,7 +58,7 @@ struct err *compare_drop_line_noise(struct compare *compare, const struct unit *
  * What a changed function whose instructions are the same refers to that is another, a half
  * sentence that the caller frees; NULL: its instructions changed.
  */
-char *compare_reference(const struct compare *compare, uint32_t section);
+char *compare_reference(const struct compare *compare, const struct symbol *func);
 /* Code that changed and has run, for it is called when the object is loaded. Error:
  * changed-constructor. */
 struct err *compare_constructors(const struct compare *compare)

@@ -724,8 +724,7 @@ static struct err *add_function(struct job *job, size_t u, const struct symbol *
 	if ((err = place_of(match, linked, &vaddr)) ||
 	    (err = hash_old(match, vaddr, linked->size, sym->name, hex)))
 		return err;
-	reason = explain_reason(&job->emit->explain, &job->emit->units[u].compare,
-				sym->section);
+	reason = explain_reason(&job->emit->explain, &job->emit->units[u].compare, sym);
 	func = json_pack("{ss,sI,sI,so,sI,ss,sI,ss,ss}", "name", sym->name,
 			 "linked_at", (json_int_t)linked->value,
 			 "sympos", (json_int_t)locate_sympos(match->from, linked),
@@ -743,32 +742,42 @@ static struct err *add_function(struct job *job, size_t u, const struct symbol *
 	return add_parts(job, u, sym->name, func);
 }
 
-static struct err *add_functions(struct job *job, size_t u)
+/* A function of a section that is carried, if it is another than it was. */
+static struct err *add_carried(struct job *job, size_t u, const struct symbol *sym)
 {
 	struct emit_unit *unit = &job->emit->units[u];
-	const struct unit *b = unit_b(job, u);
-	struct err *err;
+	const struct symbol *linked;
+	size_t size, number = (size_t)(sym - unit_b(job, u)->image->symtab.symbols);
+	enum part_state state = state_of(job, u, sym->section);
 
-	for (uint32_t n = 1; n < b->image->nr_sections; n++) {
-		const struct symbol *sym = unit_function(b, n), *linked;
-		size_t size;
-
-		if (!sym || !job->placed[u].section[n] || unit_is_cold(sym->name, &size))
-			continue;
-		if (unit->is_new || state_of(job, u, n) == STATE_NEW) {
-			job->emit->nr_new++;
-			continue;
-		}
-		linked = locate_symbol(&unit->locate, sym->name);
-		if (!linked) {
-			emit_note(job->emit, "not-linked", "%s changed, but is not in the "
-				  "linked image", sym->name);
-			continue;
-		}
-		if ((err = add_function(job, u, sym, linked)))
-			return err;
+	if (unit_is_cold(sym->name, &size) ||
+	    (state == STATE_CHANGED && !unit->compare.differs[number]))
+		return NULL;
+	if (unit->is_new || state == STATE_NEW || !compare_twin(&unit->compare, sym)) {
+		job->emit->nr_new++;
+		return NULL;
 	}
+	linked = locate_symbol(&unit->locate, sym->name);
+	if (linked)
+		return add_function(job, u, sym, linked);
+	emit_note(job->emit, "not-linked", "%s changed, but is not in the linked image", sym->name);
 	return NULL;
+}
+
+static struct err *add_functions(struct job *job, size_t u)
+{
+	const struct unit *b = unit_b(job, u);
+	struct err *err = NULL;
+
+	for (uint32_t n = 1; n < b->image->nr_sections && !err; n++) {
+		size_t nr = 0;
+		AUTO_FREE const struct symbol **funcs = job->placed[u].section[n] ?
+			unit_functions(b, n, &nr) : NULL;
+
+		for (size_t i = 0; i < nr && !err; i++)
+			err = add_carried(job, u, funcs[i]);
+	}
+	return err;
 }
 
 /* ---- callbacks and states: what livepatch.h's macros leave in a unit -------------- */

@@ -400,7 +400,7 @@ static char *join(char *const *names, size_t nr)
 }
 
 static char *reason_of(const struct explained *f, const struct compare *compare,
-		       uint32_t section)
+		       const struct symbol *sym)
 {
 	AUTO_FREE char *inlined = f ? join(f->inlined, f->nr_inlined) : NULL;
 	char *refers;
@@ -410,15 +410,14 @@ static char *reason_of(const struct explained *f, const struct compare *compare,
 				       mem_strdup("changed");
 	if (f && f->nr_inlined)
 		return mem_fmt("%s, which changed, is inlined in it", inlined);
-	refers = compare_reference(compare, section);
+	refers = compare_reference(compare, sym);
 	return refers ? refers : mem_strdup("a type, a macro or what the compiler knows of "
 					    "other functions changed");
 }
 
 char *explain_reason(const struct explain *explain, const struct compare *compare,
-		     uint32_t section)
+		     const struct symbol *sym)
 {
-	const struct symbol *sym = unit_function(compare->b, section);
 	const char *dot = strchr(sym->name, '.');
 	const struct explained *f = NULL;
 	AUTO_FREE char *reason = NULL;
@@ -427,7 +426,7 @@ char *explain_reason(const struct explain *explain, const struct compare *compar
 		if (explain->functions[i].unit == compare->b &&
 		    !strcmp(explain->functions[i].name, sym->name))
 			f = &explain->functions[i];
-	reason = reason_of(f, compare, section);
+	reason = reason_of(f, compare, sym);
 	return dot && dot != sym->name ?
 	       mem_fmt("clone of %.*s: %s", (int)(dot - sym->name), sym->name, reason) :
 	       mem_strdup(reason);

@@ -27,7 +27,7 @@ void explain_unit(struct explain *explain, const char *old_file, const char *new
 		  const struct compare *compare);
 /* Why a changed function of the unit is carried. The caller frees. */
 char *explain_reason(const struct explain *explain, const struct compare *compare,
-		     uint32_t section);
+		     const struct symbol *func);
 /* [{file, first, last, removed, functions: [name]}], without a function: no code of its own
  * (a declaration, data, a comment), or none that is compiled in. */
 json_t *explain_lines(const struct explain *explain);

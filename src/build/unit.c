@@ -330,6 +330,34 @@ const struct symbol *unit_function(const struct unit *unit, uint32_t section)
 	return sym && sym->value == 0 ? sym : NULL;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct symbol *const *x = a, *const *y = b;
+
+	return (*x)->value < (*y)->value ? -1 : (*x)->value > (*y)->value;
+}
+
+const struct symbol **unit_functions(const struct unit *unit, uint32_t section, size_t *nr)
+{
+	const struct symbol **list = NULL, *first = unit_function(unit, section);
+
+	*nr = 0;
+	if (first)
+		*ARRAY_ADD(list, *nr) = first;
+	for (uint32_t i = unit->section_start[section]; i < unit->section_start[section + 1]; i++) {
+		const struct symbol *sym = &unit->image->symtab.symbols[unit->by_section[i]];
+
+		/* Of aliases the one that is found by its address. */
+		if (sym->type == STT_FUNC && sym->size && sym->value &&
+		    unit->parts[section].kind == PART_CODE &&
+		    unit_symbol_at(unit, section, sym->value) == sym)
+			*ARRAY_ADD(list, *nr) = sym;
+	}
+	if (*nr)
+		qsort(list, *nr, sizeof(*list), by_address);
+	return list;
+}
+
 bool unit_is_numbered(const char *name, size_t *base_size)
 {
 	const char *dot = strrchr(name, '.');

@@ -76,6 +76,11 @@ const struct symbol *unit_find_symbol(const struct unit *unit, const char *name)
 bool unit_is_named(const struct unit *unit, const struct symbol *sym);
 /* The function that a section begins with; NULL for other sections. */
 const struct symbol *unit_function(const struct unit *unit, uint32_t section);
+/*
+ * All functions of a code section, by address and one of each: more than that where a
+ * source names the section itself, or is assembler. The caller frees.
+ */
+const struct symbol **unit_functions(const struct unit *unit, uint32_t section, size_t *nr);
 
 /* "counter" of "counter.12"; false if the name has no such number. */
 bool unit_is_numbered(const char *name, size_t *base_size);
