@@ -384,6 +384,7 @@ const struct arch arch_aarch64 = {
 	.value = arm_value,
 	.flow = arm_decode,
 	.entry_keep = arm_entry_keep,
+	.put_undo = arm_put_undo,
 	.is_exchangeable = arm_is_exchangeable,
 	.put_jump = arm_put_jump,
 	.put_far_jump = arm_put_far_jump,

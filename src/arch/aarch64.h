@@ -18,6 +18,7 @@ bool arm_decode(const uint8_t *code, size_t size, uint64_t addr, struct insn *in
 
 /* aarch64_code.c */
 size_t arm_entry_keep(const uint8_t *code, size_t size);
+bool arm_put_undo(uint8_t *out, const uint8_t *kept, uint64_t at, uint64_t target, size_t *size);
 bool arm_put_jump(uint8_t *out, uint64_t at, uint64_t target);
 bool arm_put_far_jump(uint8_t *out, uint64_t at, uint64_t slot);
 void arm_jump_window(const uint8_t *old, unsigned nr_free, uint64_t at, uint64_t *first,
@@ -35,6 +36,9 @@ bool arm_put_address(uint8_t *out, unsigned reg, uint64_t at, uint64_t target);
 
 /* aarch64_enter.c */
 enum { ARM_REMOTE_CODE = 16, ARM_REMOTE_FRAME = 1152, ARM_CALL_CODE = 48 };
+/* PSTATE.BTYPE: by what branch it has come to where it stands, until the next instruction. */
+#define ARM_BTYPE UINT64_C(0xc00)
+void arm_no_branch(struct regs *regs);
 void arm_remote_code(uint8_t *out);
 bool arm_remote_frame(const struct arch_remote_request *req, uint8_t *frame,
 		      struct regs *call, uint64_t *pc_back);

@@ -12,16 +12,36 @@
 
 #include "aarch64.h"
 
-enum { X16 = 16, X17 = 17, PACIASP = (int)0xd503233f };
+enum { X16 = 16, X17 = 17, PACIASP = (int)0xd503233f, PACIBSP = (int)0xd503237f,
+       AUTIASP = (int)0xd50323bf, AUTIBSP = (int)0xd50323ff };
 
 static const uint64_t jump_reach = UINT64_C(1) << 27;
 
-/* bti c, bti jc; and paciasp, which is a landing pad of its own. */
+static bool signs(uint32_t word)
+{
+	return word == (uint32_t)PACIASP || word == (uint32_t)PACIBSP;
+}
+
+/*
+ * bti c, bti jc; and what signs the return address, which is a landing pad of its own (Arm
+ * ARM, PACIASP): in a page that is guarded nothing else may stand where calls through
+ * pointers land.
+ */
 size_t arm_entry_keep(const uint8_t *code, size_t size)
 {
 	uint32_t word = size >= 4 ? word_at(code) : 0;
 
-	return word == (uint32_t)ARM_BTI_C || word == 0xd50324dfu ? 4 : 0;
+	return word == (uint32_t)ARM_BTI_C || word == 0xd50324dfu || signs(word) ? 4 : 0;
+}
+
+/* The new function signs by itself: it is entered as a call does, with x30 as it was. */
+bool arm_put_undo(uint8_t *out, const uint8_t *kept, uint64_t at, uint64_t target, size_t *size)
+{
+	uint32_t word = word_at(kept);
+
+	*size = signs(word) ? 8 : 0;
+	put_word(out, word == (uint32_t)PACIASP ? AUTIASP : AUTIBSP);
+	return arm_put_jump(out + 4, at + 4, target) || !*size;
 }
 
 static bool put_branch(uint8_t *out, uint32_t opcode, uint64_t at, uint64_t target)

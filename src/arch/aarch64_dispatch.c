@@ -98,6 +98,7 @@ bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 {
 	uint64_t sp = bytes_get(regs->bytes + ARM_X(ARM_SP), 8, false), word;
 
+	arm_no_branch(regs);
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + ARM_X(X16), 8, false);
 	if (is_stub || !off)
 		return true;

@@ -22,6 +22,14 @@ enum {
 	AFTER_CALL = 24,   /* in the call's code: where the function returns to */
 };
 
+/* Where it goes now it has not come by a branch, whatever it stood behind (BTI). */
+void arm_no_branch(struct regs *regs)
+{
+	uint64_t pstate = bytes_get(regs->bytes + ARM_X(ARM_PSTATE), 8, false);
+
+	bytes_put(regs->bytes + ARM_X(ARM_PSTATE), 8, pstate & ~ARM_BTYPE, false);
+}
+
 static void put_frame(uint8_t *frame, const struct regs *regs, const uint8_t *fp, uint64_t mask)
 {
 	uint8_t *record = frame + FRAME_RECORDS;
@@ -58,6 +66,7 @@ bool arm_remote_frame(const struct arch_remote_request *req, uint8_t *frame,
 	*call = *req->regs;
 	bytes_put(call->bytes + ARM_X(ARM_SP), 8, req->frame, false);
 	bytes_put(call->bytes + ARM_X(ARM_PC), 8, req->code, false);
+	arm_no_branch(call);
 	return true;
 }
 
@@ -106,6 +115,7 @@ bool arm_call_frames(const struct arch_call_request *req, uint8_t *stack, struct
 	*go = *req->regs;
 	bytes_put(go->bytes + ARM_X(ARM_SP), 8, req->stack + THERE, false);
 	bytes_put(go->bytes + ARM_X(ARM_PC), 8, req->code, false);
+	arm_no_branch(go);
 	return true;
 }
 

@@ -24,6 +24,7 @@ enum {
 	ARCH_REGS_MAX = 512, /* bytes of NT_PRSTATUS */
 	ARCH_COLS_MAX = 128, /* DWARF register columns of any port */
 	ARCH_JUMP_MAX = 8,   /* bytes of a jump at an entry: one store */
+	ARCH_UNDO_MAX = 16,  /* of what undoes what an entry keeps */
 	ARCH_STUB_MAX = 32,  /* bytes of a jump through a slot */
 	ARCH_CODE_WORD_MAX = 8,
 	ARCH_INSN_MAX = 16,
@@ -376,6 +377,13 @@ struct arch {
 	uint8_t self_col;
 	/* Bytes at an entry that must stay (endbr64, bti): 0 if there are none. */
 	size_t (*entry_keep)(const uint8_t *code, size_t size);
+	/*
+	 * What an entry keeps has been done when the jump behind it leads away.  Code that
+	 * undoes it and goes on to target, at most ARCH_UNDO_MAX bytes, its size in *size;
+	 * 0: there is nothing to undo.  False: out of reach.  NULL: there never is.
+	 */
+	bool (*put_undo)(uint8_t *out, const uint8_t *kept, uint64_t at, uint64_t target,
+			 size_t *size);
 	/* A jump is as long as any instruction: nobody can be in the middle of where it goes. */
 	bool jump_is_insn;
 	/* May a jump be put over this instruction, and it over the jump, while others run

@@ -27,12 +27,32 @@ static void note_parts(const struct object *object, const struct slp *slp,
 	for (size_t i = 0; i < func->nr_parts; i++)
 		add_range(&out->old_parts, &out->nr_old_parts,
 			  object->bias + func->parts[i].vaddr, func->parts[i].size);
-	add_range(&out->new_parts, &out->nr_new_parts, out->new_addr,
+	add_range(&out->new_parts, &out->nr_new_parts, linked_symbol(linked, slp, func->symbol),
 		  symbols[func->symbol].size);
 	for (size_t i = 0; i < func->nr_part_symbols; i++)
 		add_range(&out->new_parts, &out->nr_new_parts,
 			  linked_symbol(linked, slp, func->part_symbols[i]),
 			  symbols[func->part_symbols[i]].size);
+}
+
+/*
+ * Where a jump from the entry leads to the new function: there, or, where it has to undo
+ * first what the entry keeps, to the end of the island, bytes, which does that.
+ */
+static bool lead_to_new(const struct entry *entry, uint64_t new_addr, uint64_t island,
+			uint8_t *bytes, struct record_func *out)
+{
+	const uint64_t off = LINK_ISLAND_SIZE - ARCH_UNDO_MAX;
+	size_t size = 0;
+
+	out->new_addr = new_addr;
+	if (!entry->keep || !entry->arch->put_undo)
+		return true;
+	if (!entry->arch->put_undo(bytes + off, entry->code, island + off, new_addr, &size))
+		return false;
+	if (size)
+		out->new_addr = island + off;
+	return true;
 }
 
 static void describe(const struct entry *entry, const struct slp *slp,
@@ -46,7 +66,6 @@ static void describe(const struct entry *entry, const struct slp *slp,
 	out->object = mem_strdup(object->name);
 	out->build_id = image_build_id_hex(object->image);
 	out->site = entry->site;
-	out->new_addr = linked_symbol(linked, slp, func->symbol);
 	out->displaced = island + LINK_ISLAND_COPY;
 	note_parts(object, slp, func, linked, out);
 	memcpy(out->old_bytes, image_at(object->image, entry->site - object->bias,
@@ -117,9 +136,11 @@ struct err *redirect_prepare(const struct process *process, const struct record 
 
 	if (err)
 		return err;
+	if (!lead_to_new(&entry, linked_symbol(linked, slp, func->symbol), island, bytes, out))
+		return REFUSE("out-of-reach", "the patch is too large");
 	describe(&entry, slp, linked, island, out);
 	if ((err = entry_displace(&entry, out->displaced, bytes + LINK_ISLAND_COPY,
-				  LINK_ISLAND_SIZE - LINK_ISLAND_COPY)))
+				  LINK_ISLAND_SIZE - LINK_ISLAND_COPY - ARCH_UNDO_MAX)))
 		return err;
 	return place_gate(process, &entry, island, n, linked, landings, out);
 }

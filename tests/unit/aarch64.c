@@ -108,8 +108,27 @@ static void test_exchange(void)
 	}
 	put_word(code, 0xd503245f);
 	ok(arm->entry_keep(code, 4) == 4, "bti c keeps its place");
-	put_word(code, 0xd503233f);
-	ok(arm->entry_keep(code, 4) == 0, "paciasp does not");
+	for (unsigned key = 0; key < 2; key++) {
+		uint8_t out[16] = { 0 };
+		size_t size;
+
+		put_word(code, key ? 0xd503237f : 0xd503233f);
+		ok(arm->entry_keep(code, 4) == 4 &&
+		   arm->put_undo(out, code, 0x1000, 0x2000, &size) && size == 8 &&
+		   word_at(out) == (key ? 0xd50323ff : 0xd50323bf) &&
+		   word_at(out + 4) == 0x140003ff,
+		   "pacia/bsp, too, and is undone in front of the new function");
+	}
+	put_word(code, 0xd503245f);
+	{
+		uint8_t out[16];
+		size_t size = 1;
+
+		ok(arm->put_undo(out, code, 0, UINT64_C(1) << 40, &size) && !size,
+		   "bti c has done nothing");
+		put_word(code, 0xd503233f);
+		ok(!arm->put_undo(out, code, 0, UINT64_C(1) << 40, &size), "out of reach");
+	}
 	ok(arm->is_mark("$x") && arm->is_mark("$d.12") && !arm->is_mark("$xy") &&
 	   !arm->is_mark("x"), "mapping symbols");
 }
@@ -201,6 +220,28 @@ static void test_undo(void)
 	}
 }
 
+/* A thread that stands where a branch has led it goes elsewhere as if none had (BTI). */
+static void test_no_branch(void)
+{
+	enum { PSTATE = 8 * 33, BTYPE_C = 0x800, BTYPE_J = 0x400 };
+	static const uint8_t fp[528];
+	static uint8_t frame[16384];
+	struct regs regs = { 0 }, there, called;
+	struct arch_remote_request remote = { .regs = &regs, .fp = fp, .fp_size = sizeof(fp) };
+	struct arch_call_request call = { .regs = &regs, .fp = fp, .fp_size = sizeof(fp) };
+	struct arch_undone undone = { 0 };
+	uint64_t back;
+
+	regs_set(arm, &regs, PSTATE, 0x60001000 | BTYPE_C);
+	ok(arm->remote_frame(&remote, frame, &there, &back) &&
+	   regs_get(arm, &there, PSTATE) == 0x60001000, "a system call of ours");
+	ok(arm->call_frames(&call, frame, &called) &&
+	   regs_get(arm, &called, PSTATE) == 0x60001000, "a callback");
+	regs_set(arm, &regs, PSTATE, BTYPE_J);
+	ok(arm->dispatch_undo(&regs, true, 0, &undone, read_stack, NULL) &&
+	   !regs_get(arm, &regs, PSTATE), "the entry again");
+}
+
 int main(void)
 {
 	arm = arch_find(EM_AARCH64);
@@ -210,5 +251,6 @@ int main(void)
 	test_fields();
 	test_descriptor();
 	test_undo();
+	test_no_branch();
 	return tap_done();
 }
