@@ -215,7 +215,7 @@ def faults(stitch, folder, action):
     prog, slp = build(stitch, folder)
     for step in STEPS:
         hit = 0
-        for reach in (1,) if SLOW else (1, 2):
+        for reach in (1,) if SLOW or stitch.has_sanitizers else (1, 2):
             with program(prog) as p:
                 when = f'{step}:{action}@{reach}'
                 story = ''

@@ -59,7 +59,10 @@ def kept(folder, how, results, build):
         whole = tempfile.mkdtemp(dir=KEPT)
         for n, path in enumerate(results):
             shutil.copy2(path, os.path.join(whole, str(n)))
-        os.rename(whole, place)
+        try:
+            os.rename(whole, place)
+        except OSError:  # a suite beside this one was first
+            shutil.rmtree(whole)
 
 
 class Prepared(Exception):
