@@ -262,10 +262,12 @@ def shadow(stitch, folder, name='fix', version=1, states=True, how=(), flags='-O
 
 def test_shadow(stitch, folder):
     """Selftest 17, by eight threads that make and free variables all the time."""
+    made = []
     for flags in ('-O2 -pthread', '-O0 -pthread', '-O3 -pthread -fno-pie -no-pie'):
         where = os.path.join(folder, flags.replace(' ', ''))
         os.makedirs(where, exist_ok=True)
-        prog, slp = shadow(stitch, where, flags=flags)
+        made.append(shadow(stitch, where, flags=flags))
+    for prog, slp in made:
         with program(prog) as p:
             for _ in range(3):
                 stitch.ok('apply', '-t', '30', p.pid, slp)
