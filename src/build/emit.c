@@ -917,6 +917,17 @@ static void make_meta(struct job *job)
 	}
 }
 
+static struct err *check_alignment(const struct job *job)
+{
+	for (size_t i = 0; i < job->out.nr_sections; i++)
+		if (job->out.sections[i].align > SLP_MAX_ALIGN)
+			return REFUSE("large-alignment", "section %s is to be aligned to %" PRIu64
+				      " bytes; what a patch adds can be aligned to %d",
+				      job->out.sections[i].name,
+				      (uint64_t)job->out.sections[i].align, SLP_MAX_ALIGN);
+	return NULL;
+}
+
 static struct err *fill(struct job *job)
 {
 	struct err *err;
@@ -939,6 +950,8 @@ static struct err *fill(struct job *job)
 	}
 	/* Last: exception tables and personalities may pull more in. */
 	if ((err = copy_eh(job)) || (err = translate_all(job)))
+		return err;
+	if ((err = check_alignment(job)))
 		return err;
 	for (size_t i = 0; i < job->emit->nr_objects; i++)
 		if (!json_array_size(job->objects[i].funcs) && !job->objects[i].callbacks)

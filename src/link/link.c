@@ -75,7 +75,7 @@ static struct err *place_sections(struct job *job)
 		if (sec->flags & SHF_TLS)
 			return UNSUPPORTED("tls-new", "%s: new thread-local variables "
 					   "cannot be added to running threads", sec->name);
-		if (sec->align & (sec->align - 1) || sec->align > PAGE ||
+		if (sec->align & (sec->align - 1) || sec->align > SLP_MAX_ALIGN ||
 		    sec->size > MAX_SECTION)
 			return UNSUPPORTED("bad-patch", "%s: size %" PRIu64 ", alignment "
 					   "%" PRIu64, sec->name, sec->size, sec->align);

@@ -13,6 +13,7 @@
 enum {
 	SLP_FORMAT = 2,      /* 1: without callbacks and states */
 	SLP_HASH_SIZE = 32,  /* SHA-256 */
+	SLP_MAX_ALIGN = 4096, /* of a section: what is mapped is aligned so */
 	SLP_MAX_FUNCS = 512, /* in one patch: their slots share one page */
 };
 

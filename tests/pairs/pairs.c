@@ -541,3 +541,12 @@ const char *check(int v) {
 	session_new((struct session **)&kept, 3);
 	return session_used(kept) == 6 ? NULL : "used";
 }
+// PAIR: large_alignment
+// EXPECT: refused large-alignment
+#include "live.h"
+static char room[100] __attribute__((aligned(65536))); //+
+NOINLINE int f(int x) {
+	return x + 3; //-
+	return x + (int)((unsigned long)&room[x & 7] & 0xff); //+
+}
+const char *check(int v) { EXPECT(v, f(3), 6, 6); return NULL; }
