@@ -201,8 +201,27 @@ def test_build_file(stitch, folder):
 
 def test_documentation(stitch, folder):
     """Of no consequence, by its name."""
-    expect(compare(stitch, folder, tree(), tree(limits_h=CHANGED, doc__index='more\n')), 1,
+    expect(compare(stitch, folder, tree(), tree(limits_h=CHANGED, doc__index='more\n',
+                                                tests__new_c='int main() { return 0; }\n')), 1,
            {'a'})
+
+
+def test_killed(stitch, folder):
+    """Whatever a tool that was killed left, the next build is as if it had not been."""
+    old = tree()
+    expect(compare(stitch, folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')}), 1, {'b'})
+    work = os.path.join(folder, 'fix.slp.work')
+    for left in ('nothing', 'half a tree', 'a mark', 'a mark and half a tree'):
+        shutil.rmtree(os.path.join(work, '2-patched'), ignore_errors=True)
+        if 'mark' in left:
+            with open(os.path.join(work, 'tree.is'), 'w') as f:
+                f.write('1-original')
+            build(stitch, folder, 'export CPATH=.; ' + COMPILE)
+            shutil.rmtree(os.path.join(work, '2-patched'))
+        if 'tree' in left:
+            os.mkdir(os.path.join(work, 'tree'))
+        said, _ = build(stitch, folder, 'export CPATH=.; ' + COMPILE)
+        need('1-original: as it was' in said and 'compiled again' in said, f'{left}: {said}')
 
 
 def test_renamed(stitch, folder):

@@ -52,8 +52,10 @@ struct err *work_tree_back(const struct job *job)
 	AUTO_FREE char *which = files_read(mark);
 	AUTO_FREE char *home = NULL;
 
-	if (!files_exist(tree))
+	if (!files_exist(tree)) {
+		unlink(mark); /* it was moved back just before the end */
 		return NULL;
+	}
 	if (!which)
 		return files_remove_tree(tree); /* a build that did not end */
 	home = work_path(job, "%s/tree", which);

@@ -71,9 +71,10 @@ static void add_change(struct quick *q, const char *name)
 	for (size_t i = 0; i < q->nr_changes; i++)
 		if (!strcmp(q->changes[i].name, name))
 			return;
+	/* What is compiled of tests and examples is read as all else; more of them is nothing. */
 	if (readers_is_code(name) && is_there)
 		ARRAY_ADD(q->changes, q->nr_changes)->name = mem_strdup(name);
-	else if (readers_is_code(name))
+	else if (readers_is_code(name) && !is_left_alone(name))
 		build_all(q, name, "is new");
 	else if (!is_left_alone(name))
 		build_all(q, name, "is not only for compilers");
@@ -83,8 +84,7 @@ static void add_change(struct quick *q, const char *name)
 static bool moves_files(const char *diff)
 {
 	static const char *const words[] = { "\nrename from ", "\nrename to ", "\ncopy from ",
-		"\ndeleted file mode ", "\nnew file mode ", "\nGIT binary patch",
-		"\nBinary files " };
+		"\nGIT binary patch", "\nBinary files " };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
 		if (strstr(diff, words[i]) || !strncmp(diff, words[i] + 1, strlen(words[i] + 1)))
