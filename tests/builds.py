@@ -174,6 +174,17 @@ def test_changed_by_build(stitch, folder):
            'limits.h is changed by the build', {'a'})
 
 
+def test_flavours(stitch, folder):
+    """What a file reads is another at the end of the build than when it was compiled."""
+    command = ('echo "#define SIZE 7" >config.h; gcc -O2 -c c.c; mv c.o other.o; '
+               'echo "#define SIZE 8" >config.h; ' + COMPILE + '; gcc -O2 -c c.c -o c.o; '
+               'echo "#define SIZE 9" >config.h')
+    c = FUNCTION.format(includes='#include "config.h"\n#include "limits.h"', name='c',
+                        value='SIZE + LIMIT')
+    expect(compare(stitch, folder, tree(c_c=c), tree(c_c=c, limits_h=CHANGED), command),
+           'c.o comes out otherwise at the end of the build', {'a', 'c'})
+
+
 def test_new_file(stitch, folder):
     old = tree()
     new = {**old, 'new.h': '#define NEW 8\n',

@@ -257,6 +257,29 @@ static void compile_units(struct quick *q, const char *log)
 			build_all(q, "an object", "cannot be compiled alone");
 }
 
+/*
+ * Without the change each comes out as it did in the build: what it reads may have been
+ * other then, in a tree where several flavours are built one after the other.
+ */
+static void check_units(struct quick *q, const char *log)
+{
+	compile_units(q, log);
+	for (size_t i = 0; i < q->nr_units && !q->why; i++) {
+		struct image *was = NULL, *is = NULL;
+		struct err *err = image_open(q->units[i]->file, &was);
+
+		if (!err)
+			err = image_open(q->units[i]->output, &is);
+		/* What is no ELF file (LLVM's bitcode) is refused by who looks at all of them. */
+		if (err || !compare_plain_equal(was, is))
+			build_all(q, files_last_part(q->units[i]->output),
+				  "comes out otherwise at the end of the build");
+		image_free(was);
+		image_free(is);
+		err_free(err);
+	}
+}
+
 static bool is_compiled(const struct quick *q, const struct captured *item)
 {
 	for (size_t i = 0; i < q->nr_units; i++)
@@ -304,11 +327,14 @@ static struct err *try(struct quick *q, const char *step)
 	if (q->why || (err = files_copy_tree(built, q->tree)))
 		return q->why ? NULL : err;
 	read_changes(q);
-	if (q->why || (err = readers_scan(&q->readers, q->tree, look_at_file, q)) || q->why ||
-	    (err = make_changes(q, step)) || q->why)
+	if (q->why || (err = readers_scan(&q->readers, q->tree, look_at_file, q)))
 		return q->why ? NULL : err;
 	find_units(q);
-	if (!q->why && q->nr_units)
+	if (!q->why)
+		check_units(q, log);
+	if (q->why || (err = make_changes(q, step)))
+		return q->why ? NULL : err;
+	if (!q->why)
 		compile_units(q, log);
 	if (q->why)
 		return NULL;
