@@ -156,6 +156,17 @@ static char **real_env(const struct captured *unit)
 	return env;
 }
 
+/* The compiler cache that the build had; NULL: none. */
+static const char *cache_of(const struct captured *unit)
+{
+	size_t size = strlen(WRAPPER_CACHE) + 1;
+
+	for (char **var = unit->env; *var; var++)
+		if (!strncmp(*var, WRAPPER_CACHE "=", size) && (*var)[size])
+			return *var + size;
+	return NULL;
+}
+
 bool capture_has_source(const struct captured *unit)
 {
 	AUTO_FREE char *path = *unit->source == '/' ? mem_strdup(unit->source) :
@@ -172,6 +183,9 @@ struct err *capture_compile(const struct captured *unit, const char *const *more
 	size_t nr = 0;
 	struct err *err;
 
+	/* As it was compiled before: then it need not be again. */
+	if (!*more && cache_of(unit))
+		*ARRAY_ADD(argv, nr) = cache_of(unit);
 	*ARRAY_ADD(argv, nr) = unit->compiler;
 	for (char **arg = unit->argv + 1; *arg; arg++) {
 		enum wrapper_arg kind = wrapper_classify(*arg);
