@@ -773,6 +773,17 @@ def test_branch_protected(stitch, folder):
           flags='-O2 -pthread -mbranch-protection=standard')
 
 
+def test_entered(stitch, folder):
+    """An entry that no jump can stand at is refused for what it is."""
+    if 's390x' not in (CROSS or os.uname().machine):
+        raise Skip('elsewhere a jump is one instruction long, or shares bytes with what follows')
+    prog, slp = make(stitch, folder, 'entered')
+    with Program([prog]) as p:
+        stitch.refused('entered-in-middle', 'check', p.pid, slp, status=4)
+        stitch.refused('entered-in-middle', 'apply', p.pid, slp, status=4)
+        p.check(0)
+
+
 def test_guarded(stitch, folder):
     """Landing pads that are paciasp stay where calls through pointers land."""
     if 'aarch64' not in (CROSS or os.uname().machine):

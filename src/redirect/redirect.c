@@ -87,6 +87,18 @@ static bool can_be_held(const struct entry *entry)
 	       (entry->site + entry->arch->jump_size - 1) / PAGE;
 }
 
+/* Why no jump can stand at an entry where it cannot be written in one store. */
+static struct err *refuse_entry(const struct entry *entry, const struct record_func *out)
+{
+	if (entry->is_entered)
+		return REFUSE("entered-in-middle", "%s: %s jumps back to behind its first "
+			      "instruction, into the %u bytes that a jump takes",
+			      entry->object->name, out->name, entry->arch->jump_size);
+	return REFUSE("entry-in-two-pages", "%s: the first %u bytes of %s are in two pages, and "
+		      "cannot be changed at once", entry->object->name,
+		      entry->arch->jump_size, out->name);
+}
+
 /* The gate: at the island if the entry's jump can lead there, else at a landing. */
 static struct err *place_gate(const struct process *process, const struct entry *entry,
 			      uint64_t island, unsigned n, struct linked *linked,
@@ -99,6 +111,8 @@ static struct err *place_gate(const struct process *process, const struct entry 
 	struct err *err;
 
 	entry_window(entry, &first, &last);
+	if (first > last && !can_be_held(entry))
+		return refuse_entry(entry, out);
 	if (island < first || island > last) {
 		err = landings_add(landings, process, first, last, target, &landing);
 		if (!err) {
