@@ -264,6 +264,32 @@ def test_in_the_end(stitch, folder):
             need(p.alive(), 'the program died')
 
 
+def test_gone_meanwhile(stitch, folder):
+    """The object goes after it was looked at, and before anything of it is changed."""
+    prog, library, slp = build(stitch, folder)
+    with host(prog, library) as p:
+        for step in ('record-map', 'arena-map'):
+            need(p.ask('load') == 'ok', 'load')
+            env = dict(os.environ, STITCH_FAULT=step + ':stop')
+            tool = subprocess.Popen([stitch.path, 'apply', str(p.pid), slp], env=env,
+                                    stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            wait_for(lambda: open(f'/proc/{tool.pid}/stat').read().rsplit(')', 1)[1]
+                     .split()[0] == 'T', f'no stop at {step}')
+            p.ask('unload')
+            os.kill(tool.pid, signal.SIGCONT)
+            said = tool.communicate(timeout=120)[1]
+            need(tool.returncode in (1, 3, 4) and 'stitch: ' in said,
+                 f'{step}: {tool.returncode} {said}')
+            need(step != 'record-map' or '[object-not-loaded]' in said, said)
+            need(p.alive(), f'{step}: the program died')
+            need(p.ask('load') == 'ok', 'load')
+            stitch.ok('apply', p.pid, slp)
+            p.check(1, f'{step}: applied after it')
+            stitch.ok('revert', p.pid)
+            p.check(0, f'{step}: reverted')
+            p.ask('unload')
+
+
 def test_storm(stitch, folder):
     """Loaded and unloaded all the time, while threads are made; never without its patch."""
     need_events()

@@ -255,20 +255,20 @@ static struct err *check_states(const struct job *job, const struct slp *slp)
 }
 
 /* What can be known without touching anything; plan is what would be done. */
-static struct err *check_all(struct job *job, const struct slp *slp,
-			     const struct object ***objects, struct linked *linked,
+static struct err *check_all(struct job *job, const struct slp *slp, struct linked *linked,
 			     struct record_patch *plan)
 {
 	AUTO_LANDINGS struct landings landings = { 0 };
+	AUTO_FREE const struct object **objects = NULL;
 	struct err *err;
 
 	if ((err = check_machine(job->process->arch)))
 		return err;
 	if ((err = refuse_twice(job, slp)) || (err = check_states(job, slp)) ||
-	    (err = find_objects(job->process, slp, objects)) ||
-	    (err = link_patch(job->process, slp, *objects, linked)))
+	    (err = find_objects(job->process, slp, &objects)) ||
+	    (err = link_patch(job->process, slp, objects, linked)))
 		return err;
-	err = prepare_funcs(job, slp, *objects, linked, &landings, plan);
+	err = prepare_funcs(job, slp, objects, linked, &landings, plan);
 	return err ? err : ehreg_prepare(&job->eh, job->process, slp, linked);
 }
 
@@ -349,18 +349,20 @@ static struct err *undo(struct job *job, struct err *why)
 	return go_back(job, why, steps_disable, "taking a failed patch back");
 }
 
-static struct err *load_at(struct job *job, const struct slp *slp,
-			   const struct object *const *objects, struct linked *linked)
+static struct err *load_at(struct job *job, const struct slp *slp, struct linked *linked)
 {
 	AUTO_LANDINGS struct landings landings = { 0 };
+	AUTO_FREE const struct object **objects = NULL;
 	struct err *err;
 
 	if ((err = record_create(job->process, &job->record)) ||
 	    (err = process_refresh(job->process)) ||
 	    (slp_needs_runtime(slp) && (err = runtime_need(job))))
 		return err;
-	/* Linked again: the record may have taken the room. */
+	/* Linked again: the record may have taken the room, and objects may have gone. */
 	linked_done(linked);
+	if ((err = find_objects(job->process, slp, &objects)))
+		return err;
 	if ((err = plan_patch(job, slp, objects, linked, &landings)) ||
 	    (err = job_set_state(job, PATCH_LOADING)))
 		return err;
@@ -371,8 +373,7 @@ static struct err *load_at(struct job *job, const struct slp *slp,
 }
 
 /* A busy process may map something of its own where the patch was about to go. */
-static struct err *load_patch(struct job *job, const struct slp *slp,
-			      const struct object *const *objects, struct linked *linked)
+static struct err *load_patch(struct job *job, const struct slp *slp, struct linked *linked)
 {
 	struct err *err;
 	int tries = 0;
@@ -380,7 +381,7 @@ static struct err *load_patch(struct job *job, const struct slp *slp,
 	do {
 		steps_let_go(job);
 		dispatch_done(&job->dispatch);
-		err = load_at(job, slp, objects, linked);
+		err = load_at(job, slp, linked);
 	} while (remote_look_elsewhere(job->process, &err, &tries));
 	return err;
 }
@@ -521,7 +522,6 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 			const struct apply_options *options, struct apply_result *result)
 {
 	AUTO_LINKED struct linked linked = { 0 };
-	AUTO_FREE const struct object **objects = NULL;
 	struct record_patch plan = { 0 };
 	struct children_of of = { 0 };
 	uint64_t start = clock_ns();
@@ -531,10 +531,10 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 	if (!err)
 		err = recover(&job);
 	if (!err)
-		err = check_all(&job, slp, &objects, &linked, &plan);
+		err = check_all(&job, slp, &linked, &plan);
 	plan_done(&plan);
 	if (!err)
-		err = load_patch(&job, slp, objects, &linked);
+		err = load_patch(&job, slp, &linked);
 	if (!err) {
 		note_children(&job, slp, &of);
 		err = enable_patch(&job);
@@ -563,14 +563,13 @@ struct err *apply_check(struct process *process, const struct slp *slp,
 			const struct apply_options *options, struct apply_result *result)
 {
 	AUTO_LINKED struct linked linked = { 0 };
-	AUTO_FREE const struct object **objects = NULL;
 	struct record_patch plan = { 0 };
 	uint64_t start = clock_ns();
 	struct job job;
 	struct err *err = begin(&job, process, options, result);
 
 	if (!err)
-		err = check_all(&job, slp, &objects, &linked, &plan);
+		err = check_all(&job, slp, &linked, &plan);
 	if (!err)
 		err = steps_look(&job, &plan);
 	plan_done(&plan);
@@ -747,7 +746,6 @@ struct err *apply_alone(struct process *process, const struct slp *slp,
 			const struct apply_options *options, struct apply_result *result)
 {
 	AUTO_LINKED struct linked linked = { 0 };
-	AUTO_FREE const struct object **objects = NULL;
 	struct record_patch plan = { 0 };
 	uint64_t start = clock_ns();
 	struct job job;
@@ -758,10 +756,10 @@ struct err *apply_alone(struct process *process, const struct slp *slp,
 		err = err_new(ERR_NOT_NOW, "transition", "process %d: a transition is not "
 			      "finished", process->pid);
 	if (!err)
-		err = check_all(&job, slp, &objects, &linked, &plan);
+		err = check_all(&job, slp, &linked, &plan);
 	plan_done(&plan);
 	if (!err)
-		err = load_patch(&job, slp, objects, &linked);
+		err = load_patch(&job, slp, &linked);
 	if (!err && (err = steps_enable_alone(&job)))
 		err = undo_alone(&job, err);
 	memory_drop_empty_record(&job);
