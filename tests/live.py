@@ -180,7 +180,7 @@ def test_busy(stitch, folder):
         worker = subprocess.Popen([stitch.path, 'apply', '-t', str(PATIENCE), str(p.pid), slp],
                                   stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
-            worker.wait(1)
+            worker.wait(SLOWER)
             raise Failure('applied over a busy function')
         except subprocess.TimeoutExpired:
             pass
