@@ -296,11 +296,12 @@ def test_storm(stitch, folder):
     prog, library, slp = build(stitch, folder, callbacks=False)
     with host(prog, library) as p:
         p.ask('churn')
-        with Follower(stitch, p.pid, slp):
+        with Follower(stitch, p.pid, slp) as follower:
             p.ask('storm')
             wait_for(lambda: int(p.ask('count').split()[0]) >= 30, 'it does not get on', 60)
             p.ask('calm')
             loads, late = map(int, p.ask('count').split())
+            need(follower.proc.poll() is None, 'the follower has ended')
             # arm64's kernel may leave a thread's breakpoint off after an event, and then the
             # object is found by looking (docs/porting.md): nobody may die of it.
             late *= os.uname().machine != 'aarch64'
