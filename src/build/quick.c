@@ -7,8 +7,10 @@
 #include "work.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -225,11 +227,18 @@ static void find_units(struct quick *q)
 	}
 }
 
-/* In a process of its own: every nr-th unit, from the first-th on. */
-static void compile_some(const struct quick *q, size_t first, size_t nr, const char *log)
+/*
+ * In a process of its own: every nr-th unit, from the first-th on.  It ends with the tool,
+ * whose lock it does not hold: after a tool that was killed another may begin at once.
+ */
+static void compile_some(const struct quick *q, size_t first, size_t nr, const char *log,
+			 pid_t parent)
 {
 	struct err *err = NULL;
 
+	close(q->job->lock);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+		_exit(1);
 	for (size_t i = first; i < q->nr_units && !err; i += nr)
 		err = capture_compile(q->units[i], (const char *[]){ NULL },
 				      q->units[i]->output, log);
@@ -240,6 +249,7 @@ static void compile_units(struct quick *q, const char *log)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t nr = processors > 0 ? (size_t)processors : 1;
+	pid_t self = getpid();
 	int status;
 
 	nr = nr < q->nr_units ? nr : q->nr_units;
@@ -248,7 +258,7 @@ static void compile_units(struct quick *q, const char *log)
 		pid_t pid = fork();
 
 		if (!pid)
-			compile_some(q, i, nr, log);
+			compile_some(q, i, nr, log, self);
 		if (pid < 0)
 			build_all(q, "no process", "can be made");
 	}
