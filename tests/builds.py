@@ -9,11 +9,10 @@ else, or all where that is not enough; the patch is the same either way, to the 
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import Stitch, Suite, need, sh  # noqa: E402
+from harness import Stitch, Suite, diff_trees, need, sh  # noqa: E402
 
 LIMITS = '#define LIMIT 100\n#define OTHER 5\n'
 FUNCTION = ('{includes}\n__attribute__((noipa)) int {name}(int x);\n'
@@ -61,11 +60,10 @@ def compare(stitch, folder, old, new, command=COMPILE, diff=None):
     write(os.path.join(folder, 'old'), old)
     write(os.path.join(folder, 'new'), new)
     command = f'export CPATH=.; {command}'
-    if diff is None:
-        diff = subprocess.run(['diff', '-urN', 'old', 'new'], cwd=folder, capture_output=True,
-                              text=True).stdout
-    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
-        f.write(diff)
+    diff_trees(folder, 'old', 'new')
+    if diff:
+        with open(os.path.join(folder, 'fix.patch'), 'w') as f:
+            f.write(diff)
     said, quick = build(stitch, folder, command)
     whole_said, whole = build(stitch, folder, command, '--full')
     need('2-patched: building' in whole_said and '1-original: as it was' in whole_said,
@@ -285,9 +283,7 @@ def matched(stitch, folder, compiler, flags):
                                            'front.c': FRONT})
     sh('sh', '-c', f'{compiler} {flags} front.c case.c -o prog && '
        f'{compiler.replace("gcc", "strip")} prog', cwd=os.path.join(folder, 'run'))
-    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
-        f.write(subprocess.run(['diff', '-urN', 'old', 'new'], cwd=folder, capture_output=True,
-                               text=True).stdout)
+    diff_trees(folder, 'old', 'new')
     said, _ = build(stitch, folder, f'{compiler} {flags} case.c -o prog', '--binary',
                     os.path.join(folder, 'run', 'prog'))
     found = re.search(r'(\d+) of (\d+) functions found', said)

@@ -22,11 +22,10 @@ Directives in a case's head:
 import os
 import re
 import shlex
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import Program, Stitch, Suite, need, sh  # noqa: E402
+from harness import Program, Stitch, Suite, diff_trees, need, sh  # noqa: E402
 
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'cases')
 PAIRS = os.path.join(os.path.dirname(CASES), 'pairs')
@@ -151,10 +150,7 @@ def run_case(case, stitch, flags, folder):
     slp = os.path.join(folder, 'fix.slp')
     write_tree(case, source, flags, False)
     write_tree(case, patched, flags, True)
-    diff = subprocess.run(['diff', '-urN', 'source', 'new'], cwd=folder, capture_output=True,
-                          text=True).stdout
-    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
-        f.write(diff)
+    diff_trees(folder, 'source', 'new')
     # What runs is another build, stripped, as a distribution ships it.
     write_tree(case, running, flags, False)
     sh('sh', 'build.sh', cwd=running)

@@ -33,7 +33,7 @@ KEPT = os.environ.get('STITCH_KEPT')
 if not KEPT:
     KEPT = tempfile.mkdtemp(prefix='stitch-kept-')
     atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
-keeping, locks = threading.Lock(), {}
+locks = {}
 
 
 def kept(folder, how, results, build):
@@ -48,9 +48,7 @@ def kept(folder, how, results, build):
             path = os.path.join(root, name)
             words.append(os.path.relpath(path, folder) + open(path, encoding='latin-1').read())
     place = os.path.join(KEPT, hashlib.sha256('\0'.join(map(str, words)).encode()).hexdigest())
-    with keeping:
-        lock = locks.setdefault(place, threading.Lock())
-    with lock:
+    with locks.setdefault(place, threading.Lock()):
         if os.path.exists(place):
             for n, path in enumerate(results):
                 shutil.copy2(os.path.join(place, str(n)), path)
@@ -201,6 +199,13 @@ def sh(*argv, **kw):
     done = subprocess.run(argv, capture_output=True, text=True, **kw)
     need(done.returncode == 0, f'{" ".join(argv)}: {done.stderr.strip()}')
     return done.stdout
+
+
+def diff_trees(folder, old, new):
+    """fix.patch in a folder: from one of its trees to another."""
+    done = subprocess.run(['diff', '-urN', old, new], cwd=folder, capture_output=True, text=True)
+    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
+        f.write(done.stdout)
 
 
 class Suite:

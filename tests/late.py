@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
 from harness import (CROSS, Failure, Program, Skip, has_breakpoints, is_built, kept,  # noqa
                      need, run_suite, sh)
-from live import HERE, SLOW, wait_for, write_fix  # noqa: E402
+from live import HERE, SLOW, apply_up_to, wait_for, write_fix  # noqa: E402
 
 # With its patch before its first constructor and until after its last destructor.
 LOADED = '[pre=1 post=0 begin=101]'
@@ -270,11 +270,7 @@ def test_gone_meanwhile(stitch, folder):
     with host(prog, library) as p:
         for step in ('record-map', 'arena-map'):
             need(p.ask('load') == 'ok', 'load')
-            env = dict(os.environ, STITCH_FAULT=step + ':stop')
-            tool = subprocess.Popen([stitch.path, 'apply', str(p.pid), slp], env=env,
-                                    stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-            wait_for(lambda: open(f'/proc/{tool.pid}/stat').read().rsplit(')', 1)[1]
-                     .split()[0] == 'T', f'no stop at {step}')
+            tool = apply_up_to(stitch, p, slp, step)
             p.ask('unload')
             os.kill(tool.pid, signal.SIGCONT)
             said = tool.communicate(timeout=120)[1]

@@ -1251,16 +1251,22 @@ def test_stacked(stitch, folder):
         stitch.refused('no-such-patch', 'revert', p.pid)
 
 
+def apply_up_to(stitch, p, slp, step):
+    """A tool that stands at a step of its apply, and goes on by SIGCONT."""
+    tool = subprocess.Popen([stitch.path, 'apply', str(p.pid), slp],
+                            env=dict(os.environ, STITCH_FAULT=step + ':stop'),
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: open(f'/proc/{tool.pid}/stat').read().rsplit(')', 1)[1]
+             .split()[0] == 'T', f'no stop at {step}')
+    return tool
+
+
 def test_crowded(stitch, folder):
     """The room in which something was to be mapped is taken in the last moment."""
     prog, slp = make(stitch, folder, 'crowd')
     for step in ('record-map', 'arena-map'):
         with Program([prog]) as p:
-            env = dict(os.environ, STITCH_FAULT=step + ':stop')
-            tool = subprocess.Popen([stitch.path, 'apply', str(p.pid), slp], env=env,
-                                    stderr=subprocess.PIPE, text=True)
-            wait_for(lambda: open(f'/proc/{tool.pid}/stat').read().rsplit(')', 1)[1]
-                     .split()[0] == 'T', f'no stop at {step}')
+            tool = apply_up_to(stitch, p, slp, step)
             need(p.ask('crowd') == 'ok', 'the program does not map')
             os.kill(tool.pid, signal.SIGCONT)
             _, err = tool.communicate(timeout=60)

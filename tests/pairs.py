@@ -16,12 +16,11 @@ Directives beside those of tests/cases.py:
 """
 import os
 import re
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import all_cases, build_script, write_tree  # noqa: E402
-from harness import Stitch, Suite, need  # noqa: E402
+from harness import Stitch, Suite, diff_trees, need  # noqa: E402
 
 COMPILERS = {'gcc': 'g++', 'clang': 'clang++',
              'aarch64-linux-gnu-gcc': 'aarch64-linux-gnu-g++',
@@ -51,10 +50,7 @@ def build(stitch, case, folder, flags, new):
     if not new:
         with open(os.path.join(folder, 'new', case.name), 'a') as f:
             f.write('/* nothing that a compiler sees */\n')
-    diff = subprocess.run(['diff', '-urN', 'source', 'new'], cwd=folder, capture_output=True,
-                          text=True).stdout
-    with open(os.path.join(folder, 'fix.patch'), 'w') as f:
-        f.write(diff)
+    diff_trees(folder, 'source', 'new')
     made = 'libcase.so' if case.library else 'prog'
     return stitch.run('build', '--source', os.path.join(folder, 'source'), '--patch',
                       os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'),

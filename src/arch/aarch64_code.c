@@ -40,8 +40,10 @@ bool arm_put_undo(uint8_t *out, const uint8_t *kept, uint64_t at, uint64_t targe
 	uint32_t word = word_at(kept);
 
 	*size = signs(word) ? 8 : 0;
+	if (!*size)
+		return true;
 	put_word(out, word == (uint32_t)PACIASP ? AUTIASP : AUTIBSP);
-	return arm_put_jump(out + 4, at + 4, target) || !*size;
+	return arm_put_jump(out + 4, at + 4, target);
 }
 
 static bool put_branch(uint8_t *out, uint32_t opcode, uint64_t at, uint64_t target)

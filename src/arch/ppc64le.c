@@ -11,8 +11,8 @@
 
 #include <elf.h>
 
-enum { COL_SP = 1, COL_TOC = 2, COL_LR = 65, COL_CTR = 66, COL_PC = 67, COL_CR2 = 70, NR_COLS = 76,
-       NIP = PPC_NIP, CTR = PPC_CTR, LINK = PPC_LINK, CCR = PPC_CCR };
+enum { COL_SP = 1, COL_TOC = 2, COL_LR = 65, COL_CTR = 66, COL_PC = 67, COL_CR2 = 70,
+       NR_COLS = 76, NIP = PPC_NIP, CTR = PPC_CTR, LINK = PPC_LINK, CCR = PPC_CCR };
 
 #define R(n) PPC_R(n)
 static const int16_t col_off[NR_COLS] = {
@@ -84,7 +84,8 @@ static int16_t changed_by(uint32_t word)
 	int16_t rt = word >> 21 & 31, ra = word >> 16 & 31;
 
 	/* ld r2,24(r1), behind a call: r2 is again what it was (ELFv2 ABI, 2.3.6).  Nops. */
-	if (word == 0xe8410018 || (is(word, 0xfc00ffff, 0x60000000) && rt == ra) || is_x_form(word, in_none, ARRAY_SIZE(in_none)))
+	if (word == 0xe8410018 || (is(word, 0xfc00ffff, 0x60000000) && rt == ra) ||
+	    is_x_form(word, in_none, ARRAY_SIZE(in_none)))
 		return -1;
 	if ((op >= 20 && op <= 30) || is_x_form(word, in_ra, ARRAY_SIZE(in_ra)))
 		return ra;

@@ -295,7 +295,7 @@ static struct err *build_step(const struct job *job, const char *step, bool patc
 		return NULL;
 	}
 	if ((err = files_remove_tree(folder)) || (err = files_make_dir(folder)) ||
-	    (patched && (err = work_build_quick(job, step, &done))) ||
+	    (patched && !job->o->full && (err = work_build_quick(job, step, &done))) ||
 	    (!done && (err = build_whole(job, step, patched))))
 		return err_wrap(err, "%s", step);
 	if (rename(tree, home))

@@ -104,6 +104,26 @@ static bool only_zeroes(const struct unit_part *part, uint64_t from, uint64_t to
 	return true;
 }
 
+/* What size bytes of two parts refer to, from at_a and at_b on. */
+static bool same_refs(struct compare *c, const struct unit_part *pa, uint64_t at_a,
+		      const struct unit_part *pb, uint64_t at_b, uint64_t size)
+{
+	size_t i = first_ref(pa, at_a), j = first_ref(pb, at_b);
+
+	for (;; i++, j++) {
+		bool more_a = i < pa->nr_refs && pa->refs[i].off < at_a + size;
+		bool more_b = j < pb->nr_refs && pb->refs[j].off < at_b + size;
+		struct unit_ref a, b;
+
+		if (!more_a || !more_b)
+			return more_a == more_b;
+		a = pa->refs[i], b = pb->refs[j];
+		a.off -= at_a, b.off -= at_b;
+		if (!same_target(c, &a, &b))
+			return false;
+	}
+}
+
 /* Two things without names, each up to the next that anything refers to. */
 static bool same_chunk(struct compare *c, const struct unit_ref *a, const struct unit_ref *b)
 {
@@ -111,8 +131,7 @@ static bool same_chunk(struct compare *c, const struct unit_ref *a, const struct
 	uint64_t end_a = unit_chunk_end(c->a, a->section, a->at);
 	uint64_t end_b = unit_chunk_end(c->b, b->section, b->at);
 	uint64_t size = end_a - a->at < end_b - b->at ? end_a - a->at : end_b - b->at;
-	size_t i = first_ref(pa, a->at), j = first_ref(pb, b->at);
-	bool same = true;
+	bool same;
 
 	if (a->at > end_a || b->at > end_b || !pa->section->data || !pb->section->data ||
 	    !only_zeroes(pa, a->at + size, end_a) || !only_zeroes(pb, b->at + size, end_b) ||
@@ -120,20 +139,7 @@ static bool same_chunk(struct compare *c, const struct unit_ref *a, const struct
 	    c->depth >= MAX_DEPTH)
 		return false;
 	c->depth++;
-	for (;; i++, j++) {
-		bool more_a = i < pa->nr_refs && pa->refs[i].off < a->at + size;
-		bool more_b = j < pb->nr_refs && pb->refs[j].off < b->at + size;
-		struct unit_ref x, y;
-
-		if (!more_a || !more_b) {
-			same = more_a == more_b;
-			break;
-		}
-		x = pa->refs[i], y = pb->refs[j];
-		x.off -= a->at, y.off -= b->at;
-		if (!(same = same_target(c, &x, &y)))
-			break;
-	}
+	same = same_refs(c, pa, a->at, pb, b->at, size);
 	c->depth--;
 	return same;
 }
@@ -299,6 +305,15 @@ const struct symbol *compare_twin(const struct compare *c, const struct symbol *
 
 /* ---- code --------------------------------------------------------------- */
 
+/* The function of a by the name of one of b; NULL: it is new. */
+static const struct symbol *code_twin(const struct compare *c, const struct symbol *sb)
+{
+	const struct symbol *sa = unit_find_symbol(c->a, sb->name);
+
+	return sa && sa->section < c->a->image->nr_sections &&
+	       part_a(c, sa->section)->kind == PART_CODE ? sa : NULL;
+}
+
 /* The section of a that has a function of this one of b; 0: there is none, it is new. */
 static uint32_t twin_section(const struct compare *c, uint32_t n)
 {
@@ -306,10 +321,9 @@ static uint32_t twin_section(const struct compare *c, uint32_t n)
 	AUTO_FREE const struct symbol **funcs = unit_functions(c->b, n, &nr);
 
 	for (size_t i = 0; i < nr; i++) {
-		const struct symbol *sa = unit_find_symbol(c->a, funcs[i]->name);
+		const struct symbol *sa = code_twin(c, funcs[i]);
 
-		if (sa && sa->section < c->a->image->nr_sections &&
-		    part_a(c, sa->section)->kind == PART_CODE)
+		if (sa)
 			return sa->section;
 	}
 	return 0;
@@ -344,7 +358,6 @@ static uint8_t *bare_bytes(const struct unit_part *part, const struct symbol *sy
 static bool same_function(struct compare *c, const struct symbol *sa, const struct symbol *sb)
 {
 	const struct unit_part *pa = part_a(c, sa->section), *pb = part_b(c, sb->section);
-	size_t i = first_ref(pa, sa->value), j = first_ref(pb, sb->value);
 	AUTO_FREE uint8_t *x = NULL, *y = NULL;
 
 	if (sa->size != sb->size || !pa->section->data || !pb->section->data ||
@@ -352,20 +365,8 @@ static bool same_function(struct compare *c, const struct symbol *sa, const stru
 		return false;
 	x = bare_bytes(pa, sa);
 	y = bare_bytes(pb, sb);
-	if (memcmp(x, y, sa->size))
-		return false;
-	for (;; i++, j++) {
-		bool more_a = i < pa->nr_refs && pa->refs[i].off < sa->value + sa->size;
-		bool more_b = j < pb->nr_refs && pb->refs[j].off < sb->value + sb->size;
-		struct unit_ref a, b;
-
-		if (!more_a || !more_b)
-			return more_a == more_b;
-		a = pa->refs[i], b = pb->refs[j];
-		a.off -= sa->value, b.off -= sb->value;
-		if (!same_target(c, &a, &b))
-			return false;
-	}
+	return !memcmp(x, y, sa->size) &&
+	       same_refs(c, pa, sa->value, pb, sb->value, sa->size);
 }
 
 static bool handlers_changed(const struct compare *c)
@@ -384,13 +385,11 @@ static struct err *note_differences(struct compare *c, uint32_t n)
 {
 	size_t nr, nr_differ = 0;
 	AUTO_FREE const struct symbol **funcs = unit_functions(c->b, n, &nr);
+	bool all = nr == 1 || handlers_changed(c);
 
 	for (size_t i = 0; i < nr; i++) {
-		const struct symbol *sa = unit_find_symbol(c->a, funcs[i]->name);
-		bool is_code = sa && sa->section < c->a->image->nr_sections &&
-			       part_a(c, sa->section)->kind == PART_CODE;
-		bool differs = nr == 1 || !is_code || handlers_changed(c) ||
-			       !same_function(c, sa, funcs[i]);
+		const struct symbol *sa = code_twin(c, funcs[i]);
+		bool differs = all || !sa || !same_function(c, sa, funcs[i]);
 
 		c->differs[number_of(c->b, funcs[i])] = differs;
 		nr_differ += differs;

@@ -48,6 +48,16 @@ const char *files_last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+bool files_has_ending(const char *path, const char *const *endings)
+{
+	const char *dot = strrchr(files_last_part(path), '.');
+
+	for (; dot && *endings; endings++)
+		if (!strcmp(dot + 1, *endings))
+			return true;
+	return false;
+}
+
 bool files_exist(const char *path)
 {
 	struct stat st;

@@ -13,6 +13,8 @@ int files_copy(const char *from, const char *to);
 uint64_t files_now_ns(void); /* CLOCK_REALTIME */
 struct err *files_make_dir(const char *path) __attribute__((warn_unused_result));
 bool files_exist(const char *path);
+/* Its name ends in a dot and one of the endings, of which NULL is the last. */
+bool files_has_ending(const char *path, const char *const *endings);
 /* What is behind its last slash. */
 const char *files_last_part(const char *path);
 struct err *files_remove_tree(const char *path) __attribute__((warn_unused_result));

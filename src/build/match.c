@@ -176,7 +176,8 @@ static void note_ahead(struct reading *r, uint64_t off)
 {
 	unsigned at = r->nr_ahead % MAX_AHEAD;
 
-	if (off <= r->off || off >= r->size)
+	/* Where one instruction has all of an address nothing is known, and nothing copied. */
+	if (off <= r->off || off >= r->size || !r->arch->clear_address)
 		return;
 	for (unsigned i = 0; i < r->nr_ahead && i < MAX_AHEAD; i++)
 		if (r->ahead[i] == off)
@@ -201,7 +202,7 @@ static void follow_flow(struct reading *r)
 	else if (insn->flow == FLOW_JUMP)
 		r->in_switch = r->known;
 	r->off += insn->size;
-	if (!ends)
+	if (!ends || !r->arch->clear_address)
 		return;
 	for (unsigned i = 0; i < r->nr_ahead && i < MAX_AHEAD; i++)
 		if (r->ahead[i] == r->off) {
@@ -398,22 +399,25 @@ static uint64_t local_entry(const struct image *image, const struct func *func)
 	return image->arch->entry_keep(image_at(image, func->vaddr, func->size), func->size);
 }
 
+/* The twin of a function, by where matched ones call it. */
+static struct func *called_twin(struct job *job, const struct func *a)
+{
+	const struct match_pair *pair = find_pair(job->match, a->vaddr);
+	uint64_t behind = pair ? 0 : local_entry(job->match->from, a);
+
+	if (behind)
+		pair = find_pair(job->match, a->vaddr + behind);
+	return pair && !pair->contradicted ?
+	       func_at(job->b, job->nr_b, pair->to - behind, a->hash) : NULL;
+}
+
 /* Those with doubles: the matched ones that call them tell which is which. */
 static void match_by_callers(struct job *job)
 {
 	for (size_t i = 0; i < job->nr_a; i++) {
-		struct func *a = &job->a[i], *b;
-		uint64_t behind = local_entry(job->match->from, a);
-		const struct match_pair *pair = a->matched ? NULL :
-			find_pair(job->match, a->vaddr);
+		struct func *a = &job->a[i];
+		struct func *b = a->matched ? NULL : called_twin(job, a);
 
-		if (!pair && !a->matched && behind)
-			pair = find_pair(job->match, a->vaddr + behind);
-		else
-			behind = 0;
-		if (!pair || pair->contradicted)
-			continue;
-		b = func_at(job->b, job->nr_b, pair->to - behind, a->hash);
 		if (b && !b->matched)
 			learn(job, a, b);
 	}

@@ -56,13 +56,9 @@ static void build_all(struct quick *q, const char *what, const char *why)
 /* Documentation and tests that no program is made from; what is in tables may be. */
 static bool is_left_alone(const char *name)
 {
-	static const char *const data[] = { "xml", "txt", "yml", "yaml", "html" };
-	const char *dot = strrchr(files_last_part(name), '.');
+	static const char *const data[] = { "xml", "txt", "yml", "yaml", "html", NULL };
 
-	for (unsigned i = 0; dot && i < ARRAY_SIZE(data); i++)
-		if (!strcmp(dot + 1, data[i]))
-			return false;
-	return diff_is_beside(name);
+	return diff_is_beside(name) && !files_has_ending(name, data);
 }
 
 static void add_change(struct quick *q, const char *name)
@@ -135,12 +131,10 @@ static bool mentions(const char *text, const char *name)
 
 	for (const char *at = text; (at = strstr(at, name)); at += len) {
 		const char *line = at;
-		AUTO_FREE char *before = NULL;
 
 		while (line > text && line[-1] != '\n')
 			line--;
-		before = mem_fmt("%.*s", (int)(at - line), line);
-		if (!strstr(before, "include"))
+		if (!memmem(line, (size_t)(at - line), "include", 7))
 			return true;
 	}
 	return false;
@@ -151,11 +145,11 @@ static void look_at_file(void *arg, const char *path, const char *text, size_t s
 {
 	struct quick *q = arg;
 	AUTO_FREE char *source = mem_fmt("%s/%s", q->job->o->source, path);
-	const char *dot = strrchr(path, '.');
+	static const char *const compiled[] = { "gch", "pch", NULL };
 
 	if (files_exist(source))
 		return;
-	if (dot && (!strcmp(dot, ".gch") || !strcmp(dot, ".pch")))
+	if (files_has_ending(path, compiled))
 		build_all(q, path, "was compiled before");
 	for (size_t i = 0; i < q->nr_changes; i++) {
 		const struct change *change = &q->changes[i];
@@ -373,9 +367,9 @@ struct err *work_build_quick(const struct job *job, const char *step, bool *done
 {
 	AUTO_FREE char *tree = work_path(job, "tree");
 	struct quick q = { .job = job, .tree = tree };
-	struct err *err = job->o->full ? NULL : try(&q, step);
+	struct err *err = try(&q, step);
 
-	*done = !job->o->full && !err && !q.why;
+	*done = !err && !q.why;
 	if (q.why)
 		work_progress(job, "%s: all of it, for %s", step, q.why);
 	quick_done(&q);

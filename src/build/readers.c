@@ -12,7 +12,7 @@
 #include "files.h"
 #include "mem.h"
 
-enum { MAX_TEXT = 32 << 20, SPACES = 3 };
+enum { MAX_TEXT = 32 << 20 };
 
 /* Read by who includes what a macro says, which may be anything. */
 #define ANY ""
@@ -21,13 +21,9 @@ bool readers_is_code(const char *name)
 {
 	static const char *const endings[] = { "c", "cc", "cpp", "cxx", "C", "c++", "S", "s",
 					       "h", "hh", "hpp", "hxx", "h++", "inc", "inl",
-					       "ipp", "tcc" };
-	const char *dot = strrchr(files_last_part(name), '.');
+					       "ipp", "tcc", NULL };
 
-	for (unsigned i = 0; dot && i < ARRAY_SIZE(endings); i++)
-		if (!strcmp(dot + 1, endings[i]))
-			return true;
-	return false;
+	return files_has_ending(name, endings);
 }
 
 static void add(struct readers *readers, const char *name, const char *reader)
@@ -131,8 +127,7 @@ static void scan_file(struct readers *readers, const FTSENT *entry, const char *
 
 	if (!text)
 		return;
-	if (visit)
-		visit(arg, path, text, size);
+	visit(arg, path, text, size);
 	if (!memchr(text, 0, size))
 		add_text(readers, entry->fts_name, text, size);
 }

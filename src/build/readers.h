@@ -20,7 +20,7 @@ struct readers {
 /* Of a file of the tree, by its path in it and with its text: may be more than text. */
 typedef void readers_visit(void *arg, const char *path, const char *text, size_t size);
 
-/* Reads all of a tree; visit (NULL: nobody) sees each file. End it with readers_done(). */
+/* Reads all of a tree; visit sees each file. End it with readers_done(). */
 struct err *readers_scan(struct readers *readers, const char *tree, readers_visit *visit,
 			 void *arg) __attribute__((warn_unused_result));
 void readers_done(struct readers *readers);

@@ -49,16 +49,6 @@ bool wrapper_is_wanted(const char *argv0)
 	return getenv(WRAPPER_CAPTURE) && is_compiler(files_last_part(argv0));
 }
 
-static bool has_ending(const char *arg, const char *const *endings)
-{
-	const char *dot = strrchr(files_last_part(arg), '.');
-
-	for (; dot && *endings; endings++)
-		if (!strcmp(dot, *endings))
-			return true;
-	return false;
-}
-
 static bool in_list(const char *arg, const char *const *list)
 {
 	for (; *list; list++)
@@ -69,8 +59,8 @@ static bool in_list(const char *arg, const char *const *list)
 
 enum wrapper_arg wrapper_classify(const char *arg)
 {
-	static const char *const sources[] = { ".c", ".cc", ".cpp", ".cxx", ".C", ".c++",
-					       ".S", ".s", ".i", ".ii", NULL };
+	static const char *const sources[] = { "c", "cc", "cpp", "cxx", "C", "c++", "S", "s",
+					       "i", "ii", NULL };
 	static const char *const no_object[] = { "-E", "-S", "-M", "-MM", "-fsyntax-only",
 						 "--version", "-v", "-###", NULL };
 	static const char *const with_value[] = { "-I", "-D", "-U", "-include", "-isystem",
@@ -95,7 +85,7 @@ enum wrapper_arg wrapper_classify(const char *arg)
 		return ARG_VALUE;
 	if (*arg == '-' || *arg == '@')
 		return ARG_OTHER;
-	return has_ending(arg, sources) ? ARG_SOURCE : ARG_INPUT;
+	return files_has_ending(arg, sources) ? ARG_SOURCE : ARG_INPUT;
 }
 
 struct command {
