@@ -460,6 +460,29 @@ def test_callers(stitch, folder):
         p.check(1, 'enabled again')
 
 
+def test_frames(stitch, folder):
+    """The process's own unwinder comes through gates, the dispatcher and displaced copies."""
+    prog, slp = make(stitch, folder, 'frames', flags='-O2 -pthread -fexceptions')
+    with Program([prog]) as p:
+        stitch.ok('apply', '--no-wait', p.pid, slp)
+        need(state_of(stitch, p) == 'enabling', 'the transition is not held open')
+        switch_who_can(stitch, p)
+        p.check(1, 'dispatched to the new functions')
+        found = p.ask('unwind')
+        need(found == 'lost 0 (at 0), elsewhere often', f'to the new functions: {found}')
+        stitch.ok('cancel', p.pid)
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
+        wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
+        time.sleep(0.2)
+        p.ask('go')
+        need(end(worker)[0] == 0, 'apply')
+        stitch.ok('revert', '--no-wait', p.pid)
+        switch_who_can(stitch, p)
+        p.check(0, 'dispatched to the old functions')
+        found = p.ask('unwind')
+        need(found == 'lost 0 (at 0), elsewhere often', f'to the old functions: {found}')
+
+
 def test_cancelled_thread(stitch, folder):
     """A thread is cancelled in new code, which has a handler of its own: libgcc was told."""
     prog, slp = make(stitch, folder, '../cases/cancel', flags='-O2 -pthread -fexceptions')
@@ -727,13 +750,13 @@ def storm(stitch, folder, times, flags='-O2 -pthread', **env):
     tool = os.path.join(os.path.dirname(stitch.path), '..', 'tests', 'cycle')
     with Program([prog], env=dict(os.environ, **env)) as p:
         done = subprocess.run([tool, str(p.pid), slp, str(times)], capture_output=True,
-                              text=True, timeout=3000,
+                              text=True, timeout=3000 + times,
                               env=dict(os.environ, ASAN_OPTIONS='detect_leaks=0'))
         need(done.returncode == 0, f'{done.stdout}{done.stderr}the program: {p.death()}')
         p.check(0, 'after the storm')
 
 
-# 100,000 cycles are for a night (STRESS=6700).
+# 100,000 cycles are for a night (STRESS=6700); of storm_resting for an hour or two.
 STRESS = int(os.environ.get('STRESS', '1'))
 
 
@@ -747,6 +770,11 @@ def test_storm_few(stitch, folder):
 
 def test_storm_many(stitch, folder):
     storm(stitch, folder, cycles(stitch, 3), STORM_THREADS='16' if SLOW else '64')
+
+
+def test_storm_resting(stitch, folder):
+    """64 threads that call in bursts: a cycle takes some tens of milliseconds."""
+    storm(stitch, folder, cycles(stitch, 15), STORM_THREADS='1', STORM_RESTING='63')
 
 
 def test_storm_timer(stitch, folder):

@@ -394,7 +394,8 @@ const struct arch arch_aarch64 = {
 	.stub_slot = arm_stub_slot,
 
 	.dispatch_size = ARM_DISPATCH_SIZE,
-	.dispatch_frame = 32,
+	.dispatch_depth = 32,
+	.dispatch_frame = &arm_dispatch_frame,
 	.dispatch_stub_size = ARM_DISPATCH_STUB,
 	.put_dispatcher = arm_put_dispatcher,
 	.put_dispatch_stub = arm_put_dispatch_stub,

@@ -48,6 +48,7 @@ void arm_call_abort(const struct arch_call_request *req, int64_t result, struct 
 
 /* aarch64_dispatch.c */
 enum { ARM_DISPATCH_SIZE = 192, ARM_DISPATCH_STUB = 16 };
+extern const struct arch_dispatch_frame arm_dispatch_frame;
 bool arm_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool arm_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);

@@ -78,12 +78,25 @@ bool arm_put_dispatcher(uint8_t *out, const struct arch_dispatch *d)
 	return true;
 }
 
-/* adrp x16, pair; add x16, x16, ...; b dispatcher */
+/* What it has put on the stack, and when; a stub has nothing there. */
+static const struct arch_dispatch_row dispatcher_rows[] = {
+	{ 0, 0, 0 }, { 4, 32, 2 }, { 8, 32, 3 }, { 152, 32, 2 }, { 156, 0, 0 },
+};
+static const struct arch_dispatch_row stub_rows[] = { { 0, 0, 0 } };
+
+const struct arch_dispatch_frame arm_dispatch_frame = {
+	.saved = { { 0, -32 }, { 1, -24 }, { 2, -16 } },
+	.rows = dispatcher_rows, .nr_rows = ARRAY_SIZE(dispatcher_rows),
+	.stub_rows = stub_rows, .nr_stub_rows = ARRAY_SIZE(stub_rows),
+};
+
+/* ldr x16, pair; b dispatcher; the pair's address */
 bool arm_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d)
 {
-	bytes_put(out + 12, 4, 0xd4200000, false); /* brk */
-	return arm_put_address(out, X16, at, pair) && arm_put_jump(out + 8, at + 8, d->at);
+	bytes_put(out, 4, 0x58000050, false);
+	bytes_put(out + 8, 8, pair, false);
+	return arm_put_jump(out + 4, at + 4, d->at);
 }
 
 uint64_t arm_dispatch_hash(uint64_t key, unsigned bits)

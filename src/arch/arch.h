@@ -253,6 +253,20 @@ struct arch_dispatch {
 	uint64_t initial;     /* a byte: the state of threads that are not in the table */
 };
 
+/* From off bytes on: depth bytes of stack, and nr_saved of the saved registers there. */
+struct arch_dispatch_row {
+	uint16_t off, depth;
+	uint8_t nr_saved;
+};
+
+/* The frame of the dispatcher and its stubs: what call frame information says of them. */
+struct arch_dispatch_frame {
+	int16_t cfa;          /* at a function's entry, from sp */
+	struct { uint8_t col; int16_t off; } saved[4]; /* in order; off from the CFA */
+	const struct arch_dispatch_row *rows, *stub_rows;
+	unsigned nr_rows, nr_stub_rows;
+};
+
 /* What undoing a dispatcher's work has found out. */
 struct arch_undone {
 	uint64_t pair;        /* the stub's; 0: not known */
@@ -417,11 +431,13 @@ struct arch {
 	 * The dispatcher: entered from a stub, leaves to the first (state 0) or second
 	 * (state 1) of the two addresses at the stub's pair, with every register and flag
 	 * and the stack as they were at the stub; it calls nothing and writes nothing but
-	 * what it pushes, and a mark.  dispatch_size 0: not ported.  Its stack pointer is
-	 * dispatch_frame bytes below what its caller's is behind the call.
+	 * what it pushes, and a mark.  It may be any distance from its table and its pairs.
+	 * dispatch_size 0: not ported.  Its stack pointer is dispatch_depth bytes below what
+	 * its caller's is behind the call.
 	 */
 	size_t dispatch_size, dispatch_stub_size;
-	unsigned dispatch_frame;
+	unsigned dispatch_depth;
+	const struct arch_dispatch_frame *dispatch_frame;
 	/* What it needs of a machine that not every one has: the bits of AT_HWCAP2, and a
 	 * function that can be tried where the kernel does not name them. */
 	unsigned long dispatch_hwcap2;

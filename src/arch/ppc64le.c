@@ -377,6 +377,7 @@ const struct arch arch_ppc64le = {
 	.stub_slot = ppc_stub_slot,
 
 	.dispatch_size = PPC_DISPATCH_SIZE,
+	.dispatch_frame = &ppc_dispatch_frame,
 	.dispatch_stub_size = PPC_DISPATCH_STUB,
 	.put_dispatcher = ppc_put_dispatcher,
 	.put_dispatch_stub = ppc_put_dispatch_stub,

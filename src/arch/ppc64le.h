@@ -47,6 +47,7 @@ bool ppc_begins_again(const struct regs *now);
 
 /* ppc64le_dispatch.c */
 enum { PPC_DISPATCH_SIZE = 240, PPC_DISPATCH_STUB = 24 };
+extern const struct arch_dispatch_frame ppc_dispatch_frame;
 bool ppc_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool ppc_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);

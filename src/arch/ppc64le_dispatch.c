@@ -62,9 +62,9 @@ static const uint32_t dispatcher[AT_MULTIPLIER / 4] = {
 	0x78001f28, /* 172 rldic r0,r0,3,60 */
 	0x7d8c002a, /* 176 ldx r12,r12,r0 */
 	0x7d8903a6, /* 180 mtctr r12 */
-	0xe921fec0, /* 184 ld r9,-320(r1) */
+	0xe961fed0, /* 184 ld r11,-304(r1) */
 	0xe941fec8, /* 188 ld r10,-312(r1) */
-	0xe961fed0, /* 192 ld r11,-304(r1) */
+	0xe921fec0, /* 192 ld r9,-320(r1) */
 	0x4e800420, /* 196 bctr */
 	PPC_TRAP_INSN, PPC_TRAP_INSN,
 };
@@ -89,6 +89,19 @@ bool ppc_put_dispatcher(uint8_t *out, const struct arch_dispatch *d)
 	bytes_put(out + AT_INITIAL, 8, d->initial, false);
 	return true;
 }
+
+/* What it has put below the stack, and when; a stub has nothing there. */
+static const struct arch_dispatch_row dispatcher_rows[] = {
+	{ 0, 0, 0 }, { 4, 0, 1 }, { 8, 0, 2 }, { AT_ADDRESS, 0, 3 },
+	{ 188, 0, 2 }, { 192, 0, 1 }, { 196, 0, 0 },
+};
+static const struct arch_dispatch_row stub_rows[] = { { 0, 0, 0 } };
+
+const struct arch_dispatch_frame ppc_dispatch_frame = {
+	.saved = { { R9, -SAVED }, { R9 + 1, -SAVED + 8 }, { R11, -SAVED + 16 } },
+	.rows = dispatcher_rows, .nr_rows = ARRAY_SIZE(dispatcher_rows),
+	.stub_rows = stub_rows, .nr_stub_rows = ARRAY_SIZE(stub_rows),
+};
 
 /* r12: the pair; b dispatcher */
 bool ppc_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,

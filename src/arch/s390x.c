@@ -430,7 +430,8 @@ const struct arch arch_s390x = {
 	.stub_slot = s390_stub_slot,
 
 	.dispatch_size = S390_DISPATCH_SIZE,
-	.dispatch_frame = 32,
+	.dispatch_depth = 32,
+	.dispatch_frame = &s390_dispatch_frame,
 	.dispatch_stub_size = S390_DISPATCH_STUB,
 	.put_dispatcher = s390_put_dispatcher,
 	.put_dispatch_stub = s390_put_dispatch_stub,

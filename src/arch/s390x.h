@@ -45,7 +45,8 @@ bool s390_get_result(const struct regs *regs, long *nr, int64_t *result);
 void s390_set_result(struct regs *regs, int64_t result);
 
 /* s390x_dispatch.c */
-enum { S390_DISPATCH_SIZE = 288, S390_DISPATCH_STUB = 16 };
+enum { S390_DISPATCH_SIZE = 288, S390_DISPATCH_STUB = 24 };
+extern const struct arch_dispatch_frame s390_dispatch_frame;
 bool s390_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool s390_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			    const struct arch_dispatch *d);

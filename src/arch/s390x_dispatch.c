@@ -15,6 +15,8 @@ enum {
 	AT_SHIFT = 43, AT_FIRST_LOOK = 62, AT_CHOICE = 222, AT_NO_ENTRY = 240,
 	AT_MULTIPLIER = 256, AT_TABLE = 264, AT_END = 272, AT_INITIAL = 280,
 	FRAME = 32,
+	CFA = 160,    /* of who called, from r15 (ABI, 1.2.2.1) */
+	AT_PAIR = 16, /* in a stub */
 };
 
 static const uint8_t dispatcher[AT_MULTIPLIER] = {
@@ -79,12 +81,30 @@ bool s390_put_dispatcher(uint8_t *out, const struct arch_dispatch *d)
 	return true;
 }
 
-/* larl %r1,pair; jg dispatcher */
+/* What it has put on the stack, and when; a stub has nothing there. */
+static const struct arch_dispatch_row dispatcher_rows[] = {
+	{ 0, 0, 0 }, { 6, FRAME, 0 }, { 12, FRAME, 3 }, { 234, FRAME, 0 }, { 238, 0, 0 },
+	{ AT_NO_ENTRY, FRAME, 3 },
+};
+static const struct arch_dispatch_row stub_rows[] = { { 0, 0, 0 } };
+
+const struct arch_dispatch_frame s390_dispatch_frame = {
+	.cfa = CFA,
+	.saved = { { 2, -CFA - 32 }, { 3, -CFA - 24 }, { 4, -CFA - 16 } },
+	.rows = dispatcher_rows, .nr_rows = ARRAY_SIZE(dispatcher_rows),
+	.stub_rows = stub_rows, .nr_stub_rows = ARRAY_SIZE(stub_rows),
+};
+
+/* lgrl %r1,pair; jg dispatcher; the pair's address */
 bool s390_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			    const struct arch_dispatch *d)
 {
+	static const uint8_t load[] = { 0xc4, 0x18, 0, 0, 0, AT_PAIR / 2 };
+
 	memset(out, 0, S390_DISPATCH_STUB);
-	return s390_put_address(out, 1, at, pair) && s390_put_jump(out + 6, at + 6, d->at);
+	memcpy(out, load, sizeof(load));
+	bytes_put(out + AT_PAIR, 8, pair, true);
+	return s390_put_jump(out + 6, at + 6, d->at);
 }
 
 uint64_t s390_dispatch_hash(uint64_t key, unsigned bits)

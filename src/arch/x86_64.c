@@ -197,7 +197,7 @@ static size_t put_rel32(uint8_t *out, unsigned opcode, uint64_t at, uint64_t tar
 	return len + 4;
 }
 
-static bool x86_put_jump(uint8_t *out, uint64_t at, uint64_t target)
+bool x86_put_jump(uint8_t *out, uint64_t at, uint64_t target)
 {
 	return put_rel32(out, 0xe9, at, target) != 0; /* jmp target */
 }
@@ -477,7 +477,8 @@ const struct arch arch_x86_64 = {
 	.stub_slot = x86_stub_slot,
 
 	.dispatch_size = X86_DISPATCH_SIZE,
-	.dispatch_frame = 48,
+	.dispatch_depth = 48,
+	.dispatch_frame = &x86_dispatch_frame,
 	.dispatch_stub_size = X86_DISPATCH_STUB,
 	.dispatch_hwcap2 = 1 << 1, /* HWCAP2_FSGSBASE: rdfsbase, Linux 5.9 and Ivy Bridge */
 	.dispatch_probe = reads_tp, .dispatch_probe_size = sizeof(reads_tp),

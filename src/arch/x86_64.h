@@ -16,7 +16,7 @@ enum {
 };
 
 /* DWARF columns (psABI figure 3.36). */
-enum { COL_RAX = 0, COL_RBX = 3, COL_RBP = 6, COL_RSP = 7, COL_R12 = 12, COL_R15 = 15,
+enum { COL_RAX = 0, COL_RDX = 1, COL_RCX = 2, COL_RBX = 3, COL_RSI = 4, COL_RBP = 6, COL_RSP = 7, COL_R12 = 12, COL_R15 = 15,
        COL_RA = 16, X86_NR_COLS = 17 };
 
 bool x86_decode_raw(const uint8_t *code, size_t size, ZydisDecodedInstruction *raw,
@@ -36,7 +36,9 @@ bool x86_call_frames(const struct arch_call_request *req, uint8_t *stack, struct
 void x86_call_abort(const struct arch_call_request *req, int64_t result, struct regs *regs);
 
 /* x86_64_dispatch.c */
-enum { X86_DISPATCH_SIZE = 147, X86_DISPATCH_STUB = 16 };
+enum { X86_DISPATCH_SIZE = 156, X86_DISPATCH_STUB = 16, X86_JUMP_SIZE = 5 };
+extern const struct arch_dispatch_frame x86_dispatch_frame;
+bool x86_put_jump(uint8_t *out, uint64_t at, uint64_t target);
 bool x86_put_dispatcher(uint8_t *out, const struct arch_dispatch *d);
 bool x86_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d);

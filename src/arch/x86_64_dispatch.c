@@ -17,7 +17,9 @@
 
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
-	AT_MULTIPLIER = 22, AT_SHIFT = 29, AT_TABLE = 37, AT_MASK = 59, AT_INITIAL = 68,
+	AT_MULTIPLIER = 22, AT_SHIFT = 29, AT_TABLE = 36, AT_FIRST_LOOK = 44, AT_MASK = 62,
+	AT_INITIAL = 70,
+	CFA = 8, /* of who called, from rsp at the stub */
 };
 
 static const uint8_t dispatcher[X86_DISPATCH_SIZE] = {
@@ -31,55 +33,62 @@ static const uint8_t dispatcher[X86_DISPATCH_SIZE] = {
 	0x48, 0x69, 0xc1, 0, 0, 0, 0,             /* 19 imul $M,%rcx,%rax     */
 	0x48, 0xc1, 0xe8, 0,                      /* 26 shr $64-bits,%rax     */
 	0x48, 0xc1, 0xe0, 0x04,                   /* 30 shl $4,%rax           */
-	0x48, 0x8d, 0x35, 0, 0, 0, 0,             /* 34 lea table(%rip),%rsi  */
-	0x48, 0x39, 0x0c, 0x06,                   /* 41 cmp %rcx,(%rsi,%rax)  */
-	0x74, 0x1b,                               /* 45 je 74                 */
-	0x48, 0x83, 0x3c, 0x06, 0x00,             /* 47 cmpq $0,(%rsi,%rax)   */
-	0x74, 0x0b,                               /* 52 je 65                 */
-	0x48, 0x83, 0xc0, 0x10,                   /* 54 add $16,%rax          */
-	0x25, 0, 0, 0, 0,                         /* 58 and $mask,%eax        */
-	0xeb, 0xe8,                               /* 63 jmp 41                */
-	0x0f, 0xb6, 0x05, 0, 0, 0, 0,             /* 65 movzbl initial(%rip),%eax */
-	0xeb, 0x34,                               /* 72 jmp 126               */
-	0x48, 0x8b, 0x4c, 0x06, 0x08,             /* 74 mov 8(%rsi,%rax),%rcx: S, mark, state */
-	0x84, 0xed,                               /* 79 test %ch,%ch          */
-	0x75, 0x24,                               /* 81 jne 119: it has decided              */
-	0xf6, 0xc1, 0x02,                         /* 83 test $0x2,%cl         */
-	0x74, 0x21,                               /* 86 je 121: by its state               */
-	0x48, 0x8d, 0x74, 0x06, 0x09,             /* 88 lea 9(%rsi,%rax),%rsi */
-	0x48, 0x89, 0xe0,                         /* 93 mov %rsp,%rax         */
-	0x48, 0xc1, 0xe0, 0x0d,                   /* 96 shl $0xd,%rax         */
-	0x88, 0xc8,                               /* 100 mov %cl,%al           */
-	0x48, 0x39, 0xc8,                         /* 102 cmp %rcx,%rax         */
-	0x72, 0x0e,                               /* 105 jb 121: deeper               */
-	0x75, 0x03,                               /* 107 jne 112: elsewhere              */
-	0x80, 0xf1, 0x01,                         /* 109 xor $1,%cl: it has left         */
-	0x80, 0xf1, 0x06,                         /* 112 xor $6,%cl: 4 + the version         */
-	0x88, 0x0e,                               /* 115 mov %cl,(%rsi)        */
-	0xeb, 0x02,                               /* 117 jmp 121               */
-	0x88, 0xe9,                               /* 119 mov %ch,%cl           */
-	0x89, 0xc8,                               /* 121 mov %ecx,%eax         */
-	0x83, 0xe0, 0x01,                         /* 123 and $0x1,%eax         */
-	0x48, 0x8b, 0x04, 0xc2,                   /* 126 mov (%rdx,%rax,8),%rax */
-	0x48, 0x89, 0x44, 0x24, 0xf8,             /* 130 mov %rax,-0x8(%rsp)   */
-	0x58,                                     /* 135 pop %rax              */
-	0x04, 0x7f,                               /* 136 add $0x7f,%al         */
-	0x9e,                                     /* 138 sahf                  */
-	0x5e,                                     /* 139 pop %rsi              */
-	0x5a,                                     /* 140 pop %rdx              */
-	0x59,                                     /* 141 pop %rcx              */
-	0x58,                                     /* 142 pop %rax              */
-	0xff, 0x64, 0x24, 0xd0,                   /* 143 jmp *-0x30(%rsp)      */
+	0x48, 0xbe, 0, 0, 0, 0, 0, 0, 0, 0,       /* 34 movabs $table,%rsi    */
+	0x48, 0x39, 0x0c, 0x06,                   /* 44 cmp %rcx,(%rsi,%rax)  */
+	0x74, 0x21,                               /* 48 je 83                 */
+	0x48, 0x83, 0x3c, 0x06, 0x00,             /* 50 cmpq $0,(%rsi,%rax)   */
+	0x74, 0x0b,                               /* 55 je 68                 */
+	0x48, 0x83, 0xc0, 0x10,                   /* 57 add $16,%rax          */
+	0x25, 0, 0, 0, 0,                         /* 61 and $mask,%eax        */
+	0xeb, 0xe8,                               /* 66 jmp 44                */
+	0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0,       /* 68 movabs $initial,%rax  */
+	0x0f, 0xb6, 0x00,                         /* 78 movzbl (%rax),%eax    */
+	0xeb, 0x34,                               /* 81 jmp 135               */
+	0x48, 0x8b, 0x4c, 0x06, 0x08,             /* 83 mov 8(%rsi,%rax),%rcx: S, mark, state */
+	0x84, 0xed,                               /* 88 test %ch,%ch          */
+	0x75, 0x24,                               /* 90 jne 128: it has decided */
+	0xf6, 0xc1, 0x02,                         /* 92 test $0x2,%cl         */
+	0x74, 0x21,                               /* 95 je 130: by its state  */
+	0x48, 0x8d, 0x74, 0x06, 0x09,             /* 97 lea 9(%rsi,%rax),%rsi */
+	0x48, 0x89, 0xe0,                         /* 102 mov %rsp,%rax        */
+	0x48, 0xc1, 0xe0, 0x0d,                   /* 105 shl $0xd,%rax        */
+	0x88, 0xc8,                               /* 109 mov %cl,%al          */
+	0x48, 0x39, 0xc8,                         /* 111 cmp %rcx,%rax        */
+	0x72, 0x0e,                               /* 114 jb 130: deeper       */
+	0x75, 0x03,                               /* 116 jne 121: elsewhere   */
+	0x80, 0xf1, 0x01,                         /* 118 xor $1,%cl: it has left */
+	0x80, 0xf1, 0x06,                         /* 121 xor $6,%cl: 4 + the version */
+	0x88, 0x0e,                               /* 124 mov %cl,(%rsi)       */
+	0xeb, 0x02,                               /* 126 jmp 130              */
+	0x88, 0xe9,                               /* 128 mov %ch,%cl          */
+	0x89, 0xc8,                               /* 130 mov %ecx,%eax        */
+	0x83, 0xe0, 0x01,                         /* 132 and $0x1,%eax        */
+	0x48, 0x8b, 0x04, 0xc2,                   /* 135 mov (%rdx,%rax,8),%rax */
+	0x48, 0x89, 0x44, 0x24, 0xf8,             /* 139 mov %rax,-0x8(%rsp)  */
+	0x58,                                     /* 144 pop %rax             */
+	0x04, 0x7f,                               /* 145 add $0x7f,%al        */
+	0x9e,                                     /* 147 sahf                 */
+	0x5e,                                     /* 148 pop %rsi             */
+	0x5a,                                     /* 149 pop %rdx             */
+	0x59,                                     /* 150 pop %rcx             */
+	0x58,                                     /* 151 pop %rax             */
+	0xff, 0x64, 0x24, 0xd0,                   /* 152 jmp *-0x30(%rsp)     */
 };
 
-/* A displacement of 32 bits whose instruction ends with it. */
-static bool put_disp(uint8_t *out, uint64_t at, uint64_t target)
-{
-	int64_t disp = (int64_t)(target - (at + 4));
+/* What it and a stub push, in that order, and when; the flags come last. */
+static const struct arch_dispatch_row dispatcher_rows[] = {
+	{ 0, 8, 1 }, { 1, 16, 2 }, { 2, 24, 3 }, { 3, 32, 4 }, { 11, 40, 4 },
+	{ 145, 32, 4 }, { 149, 24, 3 }, { 150, 16, 2 }, { 151, 8, 1 }, { 152, 0, 0 },
+};
+static const struct arch_dispatch_row stub_rows[] = { { 0, 0, 0 }, { 1, 8, 1 } };
 
-	bytes_put(out, 4, (uint64_t)disp, false);
-	return disp == (int32_t)disp;
-}
+const struct arch_dispatch_frame x86_dispatch_frame = {
+	.cfa = CFA,
+	.saved = { { COL_RAX, -CFA - 8 }, { COL_RCX, -CFA - 16 }, { COL_RDX, -CFA - 24 },
+		   { COL_RSI, -CFA - 32 } },
+	.rows = dispatcher_rows, .nr_rows = ARRAY_SIZE(dispatcher_rows),
+	.stub_rows = stub_rows, .nr_stub_rows = ARRAY_SIZE(stub_rows),
+};
 
 bool x86_put_dispatcher(uint8_t *out, const struct arch_dispatch *d)
 {
@@ -87,22 +96,22 @@ bool x86_put_dispatcher(uint8_t *out, const struct arch_dispatch *d)
 	bytes_put(out + AT_MULTIPLIER, 4, MULTIPLIER, false);
 	out[AT_SHIFT] = (uint8_t)(64 - d->bits);
 	bytes_put(out + AT_MASK, 4, (UINT64_C(16) << d->bits) - 1, false);
-	return put_disp(out + AT_TABLE, d->at + AT_TABLE, d->table) &&
-	       put_disp(out + AT_INITIAL, d->at + AT_INITIAL, d->initial);
+	bytes_put(out + AT_TABLE, 8, d->table, false);
+	bytes_put(out + AT_INITIAL, 8, d->initial, false);
+	return true;
 }
 
 bool x86_put_dispatch_stub(uint8_t *out, uint64_t at, uint64_t pair,
 			   const struct arch_dispatch *d)
 {
-	static const uint8_t stub[X86_DISPATCH_STUB] = {
-		0x50,                             /*  0 push %rax             */
-		0x48, 0x8d, 0x05, 0, 0, 0, 0,     /*  1 lea pair(%rip),%rax   */
-		0xe9, 0, 0, 0, 0,                 /*  8 jmp dispatcher        */
-		0xcc, 0xcc, 0xcc,
+	static const uint8_t stub[X86_DISPATCH_STUB - X86_JUMP_SIZE] = {
+		0x50,                                   /*  0 push %rax          */
+		0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0,     /*  1 movabs $pair,%rax  */
 	};
 
 	memcpy(out, stub, sizeof(stub));
-	return put_disp(out + 4, at + 4, pair) && put_disp(out + 9, at + 9, d->at);
+	bytes_put(out + 3, 8, pair, false);
+	return x86_put_jump(out + sizeof(stub), at + sizeof(stub), d->at);
 }
 
 uint64_t x86_dispatch_hash(uint64_t key, unsigned bits)
@@ -111,9 +120,8 @@ uint64_t x86_dispatch_hash(uint64_t key, unsigned bits)
 }
 
 /*
- * What is on the stack at an offset of the dispatcher: the stub's push, the three here, the
- * flags.  From its first look at the table on (at 41) it may already have passed by the
- * place where the thread's entry would come to stand.
+ * What is on the stack at an offset of the dispatcher, until it takes it off again: the
+ * stub's push, the three here, the flags.
  */
 static unsigned nr_pushed(uint64_t off)
 {
@@ -129,7 +137,7 @@ bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 	uint64_t entry = bytes_get(regs->bytes + RSP, 8, false) + 8 * nr;
 	uint64_t word;
 
-	if (!is_stub && off > AT_TABLE - 3)
+	if (!is_stub && off > AT_FIRST_LOOK)
 		return false;
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + (off <= 3 ? RAX : RDX), 8, false);
 	for (unsigned i = 0; i < nr && i < ARRAY_SIZE(pushed); i++) {

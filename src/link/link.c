@@ -60,17 +60,21 @@ static struct link_group *group_at(struct linked *out, enum group group)
 	       group == GROUP_RODATA ? &out->rodata : &out->data;
 }
 
+static bool is_eh_frame(const struct section *sec)
+{
+	return !strcmp(sec->name, ".eh_frame");
+}
+
 static struct err *place_sections(struct job *job)
 {
 	const struct image *image = job->slp->image;
-	const struct section *eh = NULL;
 
 	for (size_t i = 0; i < image->nr_sections; i++) {
 		const struct section *sec = &image->sections[i];
 		struct link_group *group;
 
 		job->group[i] = group_of(sec);
-		if (job->group[i] == GROUP_NONE)
+		if (job->group[i] == GROUP_NONE || is_eh_frame(sec))
 			continue;
 		if (sec->flags & SHF_TLS)
 			return UNSUPPORTED("tls-new", "%s: new thread-local variables "
@@ -81,15 +85,34 @@ static struct err *place_sections(struct job *job)
 					   "%" PRIu64, sec->name, sec->size, sec->align);
 		group = group_at(job->out, job->group[i]);
 		buf_align(&group->bytes, sec->align);
-		if (!strcmp(sec->name, ".eh_frame"))
-			eh = sec;
 		job->off[i] = buf_add(&group->bytes, sec->data, sec->size);
-		if (eh == sec) {
-			buf_add(&group->bytes, NULL, 4); /* ends the records */
-			job->out->eh_frame = job->off[i];
-			job->out->eh_frame_size = sec->size + 4;
-		}
 	}
+	return NULL;
+}
+
+/* The patch's own records; behind them a zero, and room for more (redirect/frames.h). */
+static struct err *place_eh_frame(struct job *job)
+{
+	const struct image *image = job->slp->image;
+	struct linked *out = job->out;
+	size_t room = LINK_FRAME_ROOM * slp_nr_funcs(job->slp) + out->dispatcher.size +
+		      LINK_FRAME_ROOM;
+
+	buf_align(&out->rodata.bytes, 8);
+	out->eh_frame = out->rodata.bytes.size;
+	for (size_t i = 0; i < image->nr_sections; i++) {
+		const struct section *sec = &image->sections[i];
+
+		if (!is_eh_frame(sec) || job->group[i] == GROUP_NONE)
+			continue;
+		if (out->eh_frame_size || sec->size > MAX_SECTION)
+			return UNSUPPORTED("bad-patch", ".eh_frame of section %zu", i);
+		job->off[i] = buf_add(&out->rodata.bytes, sec->data, sec->size);
+		out->eh_frame_size = sec->size;
+	}
+	out->eh_frame_size += 4;
+	out->eh_frame_room = out->eh_frame_size + room;
+	buf_add(&out->rodata.bytes, NULL, room + 4);
 	return NULL;
 }
 
@@ -237,6 +260,8 @@ static struct err *place_entries(struct job *job)
 	buf_align(&out->code.bytes, 64);
 	out->islands_size = LINK_ISLAND_SIZE * slp_nr_funcs(job->slp);
 	out->islands = buf_add(&out->code.bytes, NULL, out->islands_size);
+	buf_align(&out->code.bytes, 64);
+	out->dispatcher.start = buf_add(&out->code.bytes, NULL, out->dispatcher.size);
 	buf_align(&out->data.bytes, 16);
 	out->eh_object = buf_add(&out->data.bytes, NULL, EH_OBJECT_SIZE);
 	if (slp_needs_runtime(job->slp))
@@ -275,6 +300,7 @@ static struct err *place_arena(struct job *job)
 	out->rodata.addr = out->code.addr + out->code.size;
 	out->data.addr = out->rodata.addr + out->rodata.size;
 	out->islands += out->code.addr;
+	out->dispatcher.start += out->code.addr;
 	out->slots += out->rodata.addr;
 	out->eh_object += out->data.addr;
 	if (slp_has_callbacks(job->slp)) {
@@ -285,8 +311,7 @@ static struct err *place_arena(struct job *job)
 		out->self += out->data.addr;
 		out->objects += out->data.addr;
 	}
-	if (out->eh_frame_size)
-		out->eh_frame += out->rodata.addr;
+	out->eh_frame += out->rodata.addr;
 	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
 		if (job->group[i] != GROUP_NONE)
 			out->section_addr[i] = group_at(out, job->group[i])->addr +
@@ -602,7 +627,8 @@ static struct err *link_all(struct job *job)
 	/* A stack that overflows meets the read-only group in front of it. */
 	if (slp_has_callbacks(job->slp))
 		buf_add(&job->out->data.bytes, NULL, LINK_CALL_STACK);
-	if ((err = place_sections(job)) || (err = place_entries(job)) ||
+	if ((err = place_sections(job)) || (err = place_eh_frame(job)) ||
+	    (err = place_entries(job)) ||
 	    (err = place_arena(job)) || (err = find_base(job)) || (err = fill_entries(job)))
 		return err;
 	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
@@ -614,7 +640,8 @@ static struct err *link_all(struct job *job)
 }
 
 struct err *link_patch(const struct process *process, const struct slp *slp,
-		       const struct object *const *objects, struct linked *linked)
+		       const struct object *const *objects, size_t nr_stubs,
+		       struct linked *linked)
 {
 	size_t nr = slp->image->nr_sections;
 	struct job job = { .process = process, .arch = process->arch, .slp = slp,
@@ -622,6 +649,8 @@ struct err *link_patch(const struct process *process, const struct slp *slp,
 	struct err *err;
 
 	*linked = (struct linked){ .section_addr = mem_alloc(nr * 8) };
+	linked->dispatcher.size = link_stubs_at(process->arch) +
+				  nr_stubs * process->arch->dispatch_stub_size;
 	job.group = mem_alloc(nr * sizeof(*job.group));
 	job.off = mem_alloc(nr * sizeof(*job.off));
 	err = resolver_init(&job.resolver, process);

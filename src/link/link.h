@@ -5,7 +5,7 @@
  *
  * The arena, one run of mappings near the patched objects:
  *
- *   code     r-x   the patch's code, stubs for far calls, islands
+ *   code     r-x   the patch's code, stubs for far calls, islands, room for the dispatcher
  *   rodata   r--   the page of slots, constants, GOT, .eh_frame
  *   data     rw-   new variables
  *
@@ -24,6 +24,7 @@ enum {
 	LINK_ISLAND_SIZE = 128, /* a gate, and a function's displaced instructions: */
 	LINK_ISLAND_COPY = ARCH_STUB_MAX,  /* where those begin in it */
 	LINK_CALL_STACK = 65536 + 16384, /* of callbacks, with what is kept meanwhile */
+	LINK_FRAME_ROOM = 192, /* of .eh_frame for what is made for a function */
 	LINK_SELF_RUNTIME = 0, LINK_SELF_PREV = 8, /* in self: words for who writes them */
 	LINK_OBJECT_SIZE = 32, LINK_OBJECT_ERRNO = 16, /* address of errno, what it was */
 };
@@ -39,9 +40,11 @@ struct linked {
 	struct link_group code, rodata, data;
 	uint64_t islands;   /* address; LINK_ISLAND_SIZE bytes a function */
 	size_t islands_size;
+	struct range dispatcher; /* in code: room for one of that many stubs */
 	uint64_t slots;     /* address; 8 bytes a function, all in one page */
 	uint64_t eh_frame;
 	size_t eh_frame_size; /* with the zero record at its end */
+	size_t eh_frame_room; /* more records can be added until it has that size */
 	uint64_t eh_object; /* room for what libgcc's list wants, in data */
 	/* Where the patch needs it, else 0; the layouts are include/stitch/livepatch.h's. */
 	uint64_t self;      /* struct klp_patch, in data: runtime and prev are not filled in */
@@ -51,12 +54,20 @@ struct linked {
 	uint64_t *section_addr; /* by number in the patch file; 0: not loaded */
 };
 
+/* Where a dispatcher's stubs begin in its code. */
+static inline size_t link_stubs_at(const struct arch *arch)
+{
+	return (arch->dispatch_size + 15) & ~(size_t)15;
+}
+
 /*
- * objects: which object of the process each object of the patch is.
+ * objects: which object of the process each object of the patch is; the dispatcher gets
+ * room for nr_stubs functions.
  * Errors: no-room, relocation-unknown, out-of-reach, tls-new, and resolve.h's.
  */
 struct err *link_patch(const struct process *process, const struct slp *slp,
-		       const struct object *const *objects, struct linked *linked)
+		       const struct object *const *objects, size_t nr_stubs,
+		       struct linked *linked)
 	__attribute__((warn_unused_result));
 void linked_done(struct linked *linked);
 #define AUTO_LINKED __attribute__((cleanup(linked_done)))

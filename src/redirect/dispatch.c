@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "event.h"
+#include "link.h"
 #include "mem.h"
 #include "proc.h"
 
@@ -14,31 +15,29 @@ enum {
 	MIN_BITS = 8,
 	MAX_BITS = 20,
 	ENTRY = 16, STATE = 8, MARK = 9, SP = 10, /* and what is where in one */
+	NAME_AT = 8, /* in front of the pairs, beside the initial state */
 	/* What stands in for a thread that is gone: no thread pointer is 1. */
 	KEY_GONE = 2,
 	DISTANCE = 256 << 20,
 };
+
+static const char data_name[] = "dispatch"; /* 8 bytes */
 
 static size_t nr_entries(const struct dispatch *d)
 {
 	return (size_t)1 << d->bits;
 }
 
-void dispatch_lay_out(struct dispatch *d, const struct process *process,
+void dispatch_lay_out(struct dispatch *d, const struct process *process, struct range code,
 		      uint64_t start, size_t nr_funcs, unsigned bits)
 {
-	const struct arch *arch = process->arch;
-	uint64_t stubs = (arch->dispatch_size + 15) & ~UINT64_C(15);
-
-	*d = (struct dispatch){ .process = process, .bits = bits, .nr_funcs = nr_funcs };
-	d->code.start = start;
-	d->code.size = maps_whole_pages(stubs + nr_funcs * arch->dispatch_stub_size);
-	d->initial = start + d->code.size;
+	*d = (struct dispatch){ .process = process, .bits = bits, .nr_funcs = nr_funcs,
+				.code = code };
+	d->initial = start;
 	d->pairs = d->initial + ENTRY;
 	d->table = (d->pairs + ENTRY * nr_funcs + 63) & ~UINT64_C(63);
 	d->data.start = d->initial;
 	d->data.size = maps_whole_pages(d->table + (ENTRY << bits) - d->initial);
-	d->range = (struct range){ start, d->code.size + d->data.size };
 }
 
 struct err *dispatch_plan(struct dispatch *d, const struct process *process, size_t nr_funcs)
@@ -51,23 +50,22 @@ struct err *dispatch_plan(struct dispatch *d, const struct process *process, siz
 	/* Never more than a quarter full: new threads come while it is in use. */
 	while (bits < MAX_BITS && nr_threads > (1L << bits) / 4)
 		bits++;
-	dispatch_lay_out(d, process, 0, nr_funcs, bits);
+	dispatch_lay_out(d, process, (struct range){ 0, 0 }, 0, nr_funcs, bits);
 	/* Far enough from the program that the arena, which has to be near, has its room. */
 	at = maps_find_room(&process->maps, program->start, program->end,
-			    d->range.size + DISTANCE, UINT64_C(1) << 40);
+			    d->data.size + DISTANCE, UINT64_C(1) << 40);
 	if (!at)
 		return err_new(ERR_UNSUPPORTED, "no-room", "process %d has no %" PRIu64
-			       " free bytes for a dispatcher", process->pid, d->range.size);
-	dispatch_lay_out(d, process, at, nr_funcs, bits);
+			       " free bytes for a dispatcher", process->pid, d->data.size);
+	dispatch_lay_out(d, process, d->code, at, nr_funcs, bits);
 	return NULL;
 }
 
 uint64_t dispatch_stub(const struct dispatch *d, size_t func)
 {
 	const struct arch *arch = d->process->arch;
-	uint64_t stubs = (arch->dispatch_size + 15) & ~UINT64_C(15);
 
-	return d->code.start + stubs + func * arch->dispatch_stub_size;
+	return d->code.start + link_stubs_at(arch) + func * arch->dispatch_stub_size;
 }
 
 static struct err *write_code(const struct dispatch *d)
@@ -75,9 +73,10 @@ static struct err *write_code(const struct dispatch *d)
 	const struct arch *arch = d->process->arch;
 	struct arch_dispatch how = { d->code.start, d->table, d->bits, d->initial };
 	AUTO_FREE uint8_t *code = mem_alloc(d->code.size);
-	bool fits = arch->put_dispatcher(code, &how);
+	bool fits = d->code.size >= dispatch_stub(d, d->nr_funcs) - d->code.start &&
+		    arch->put_dispatcher(code, &how);
 
-	for (size_t i = 0; i < d->nr_funcs; i++) {
+	for (size_t i = 0; fits && i < d->nr_funcs; i++) {
 		uint64_t at = dispatch_stub(d, i);
 
 		fits &= arch->put_dispatch_stub(code + (at - d->code.start), at,
@@ -98,15 +97,24 @@ struct err *dispatch_fill(struct dispatch *d, const uint64_t *pairs,
 		bytes_put(bytes + 8 * i, 8, pairs[i], d->process->arch->big_endian);
 	d->entries = mem_alloc(nr_entries(d) * sizeof(*d->entries));
 	if (err || (err = write_code(d)) ||
+	    (err = process_write(d->process, d->initial + NAME_AT, data_name, 8)) ||
 	    (err = process_write(d->process, d->pairs, bytes, ENTRY * d->nr_funcs)))
 		return err;
 	return dispatch_set_initial(d, initial);
 }
 
+bool dispatch_is_at(const struct process *process, uint64_t start)
+{
+	char now[8];
+
+	return process_try_read(process, start + NAME_AT, now, sizeof(now)) &&
+	       !memcmp(now, data_name, sizeof(now));
+}
+
 /* The bits of a stack pointer that an entry has room for. */
 static uint64_t entry_sp(const struct dispatch *d, uint64_t sp)
 {
-	return (sp - d->process->arch->dispatch_frame) / ARCH_SP_UNIT &
+	return (sp - d->process->arch->dispatch_depth) / ARCH_SP_UNIT &
 	       ((UINT64_C(1) << ARCH_SP_BITS) - 1);
 }
 
@@ -124,7 +132,7 @@ static struct dispatch_entry read_entry(const struct dispatch *d, const uint8_t 
 		.is_leaving = (state & ARCH_STATE_OPEN) != 0,
 		.has_decided = mark != 0,
 		.sp = bytes_get(at + SP, ARCH_SP_BITS / 8, be) * ARCH_SP_UNIT +
-		      d->process->arch->dispatch_frame };
+		      d->process->arch->dispatch_depth };
 }
 
 struct err *dispatch_read(struct dispatch *d)

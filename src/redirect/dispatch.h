@@ -3,11 +3,16 @@
  * The dispatcher: it leads each thread to the version of a function that belongs to the
  * thread's patch state, while a transition runs (the kernel's klp_ftrace_handler).
  *
- * One run of memory for each transition, given back at its end:
+ *   code    r-x   the dispatcher, then one stub a function: room of the patch's, so that
+ *                 its place is known to who unwinds (frames.h)
+ *   data    rw-   the initial state, and a name to know it by; a pair of addresses a function: the version below
+ *                 the patch's, and the patch's; the table of states.  One run of memory
+ *                 for each transition, given back at its end
  *
- *   code    r-x   the dispatcher, then one stub a function
- *   data    rw-   the initial state; a pair of addresses a function: the version below
- *                 the patch's, and the patch's; the table of states
+ * The code is written anew for each transition, before any entry leads to it.  Who was in it
+ * in the last one has been seen outside since, or that one's data would still be there; and
+ * to be seen it was in the kernel, whose way back lets no processor go on with instructions
+ * that it fetched before (context synchronization; on x86 it would see the stores anyway).
  *
  * A thread is known by its thread pointer.  Threads that share one (clone without
  * CLONE_SETTLS, children of vfork) share a state, and are switched together.  A thread
@@ -60,8 +65,7 @@ struct dispatch_entry {
 
 struct dispatch {
 	const struct process *process;
-	struct range range;        /* all of it; size 0: none */
-	struct range code, data;
+	struct range code, data;   /* data's size 0: none */
 	unsigned bits;
 	size_t nr_funcs;
 	uint64_t initial, pairs, table; /* addresses in data */
@@ -70,11 +74,12 @@ struct dispatch {
 	size_t nr_used;
 };
 
-/* Where everything is, from what the record keeps. */
-void dispatch_lay_out(struct dispatch *d, const struct process *process,
+/* Where everything is, from what the record keeps: the code's room, the data's start. */
+void dispatch_lay_out(struct dispatch *d, const struct process *process, struct range code,
 		      uint64_t start, size_t nr_funcs, unsigned bits);
 /*
- * Room for one of so many functions and the process's threads, nothing mapped yet.
+ * Finds room for the data of so many functions and the process's threads, nothing mapped
+ * yet, and no code.
  * Error: no-room.
  */
 struct err *dispatch_plan(struct dispatch *d, const struct process *process,
@@ -85,6 +90,9 @@ struct err *dispatch_fill(struct dispatch *d, const uint64_t *pairs,
 /* Takes up what a tool before this one left. */
 struct err *dispatch_read(struct dispatch *d) __attribute__((warn_unused_result));
 void dispatch_done(struct dispatch *d);
+
+/* Data that was filled, or has begun to be, is there. */
+bool dispatch_is_at(const struct process *process, uint64_t start);
 
 uint64_t dispatch_stub(const struct dispatch *d, size_t func);
 /* As it is now, if the thread switches itself. */

@@ -303,9 +303,10 @@ static json_t *put_patch(const struct record_patch *patch)
 
 	for (size_t i = 0; i < patch->nr_funcs; i++)
 		json_array_append_new(funcs, put_func(&patch->funcs[i]));
-	return json_pack("{ss,ss,ss,sI,ss,sb,sb,sb,so,so,so,so,so,so,so,so,so,so,sI,so,"
+	return json_pack("{ss,ss,so,ss,sI,ss,sb,sb,sb,so,so,so,so,so,so,so,so,so,so,sI,so,"
 			 "so,so,so,so,so,so}",
 			 "name", patch->name, "digest", patch->digest,
+			 "dispatcher", put_range(patch->dispatcher),
 			 "description", patch->description,
 			 "applied_at", (json_int_t)patch->applied_at,
 			 "state", state_names[patch->state],
@@ -362,6 +363,7 @@ static bool get_patch(const json_t *from, struct record_patch *patch)
 	    !get_range(from, "rodata", &patch->rodata) ||
 	    !get_range(from, "data", &patch->data) ||
 	    !get_range(from, "islands", &patch->islands) ||
+	    !get_range(from, "dispatcher", &patch->dispatcher) ||
 	    !get_ranges(from, "landings", &patch->landings, &patch->nr_landings) ||
 	    !get_hex(from, "dispatch", &patch->dispatch) ||
 	    bits < (patch->dispatch ? 1 : 0) || bits > MAX_DISPATCH_BITS ||
@@ -412,7 +414,7 @@ static struct err *parse_mapping(const uint8_t *bytes, struct record *record)
 {
 	uint64_t version = bytes_get(bytes + AT_VERSION, 4, false);
 
-	/* Formats 1 and 2 were never released. */
+	/* Formats 1 to 3 were never released. */
 	if (version < RECORD_VERSION)
 		return BAD("it has the format %" PRIu64 " of an older stitch", version);
 	if (version > RECORD_VERSION)

@@ -17,7 +17,7 @@
 
 enum {
 	RECORD_SIZE = 1 << 20,
-	RECORD_VERSION = 3,
+	RECORD_VERSION = 4,
 	RECORD_OLD_BYTES = 16,
 	RECORD_CALLBACKS = 4,
 };
@@ -88,7 +88,8 @@ struct record_patch {
 	size_t nr_landings;
 	uint64_t eh_frame, eh_frame_size;
 	uint64_t eh_object;   /* what libgcc's list points to; 0: not in it */
-	uint64_t dispatch;    /* its dispatcher (redirect/dispatch.h); 0: none */
+	struct range dispatcher; /* in code: room for the dispatcher and its stubs */
+	uint64_t dispatch;    /* that one's data (redirect/dispatch.h); 0: it leads nobody */
 	unsigned dispatch_bits;
 	struct record_func *funcs;
 	size_t nr_funcs;

@@ -235,16 +235,6 @@ static void add_stubs(struct stacks *stacks, const struct record_patch *patch,
 	stubs->refuse = UNWIND_ISLAND;
 }
 
-/* The code of its dispatcher: as long as its stubs can make it (redirect/dispatch.h). */
-static struct range patch_dispatcher(const struct process *process,
-				     const struct record_patch *patch)
-{
-	const struct map *map = maps_find(&process->maps, patch->dispatch);
-
-	return (struct range){ patch->dispatch, map && map->exec ? map->end - patch->dispatch :
-			       0 };
-}
-
 static void add_copies(struct stacks *stacks, const struct record_patch *patch)
 {
 	uint64_t end = patch->islands.start + patch->islands.size;
@@ -325,8 +315,7 @@ static struct err *add_patch(struct stacks *stacks, const struct record_patch *p
 	add_copies(stacks, patch);
 	for (size_t i = 0; i < patch->nr_landings; i++)
 		add_stubs(stacks, patch, patch->landings[i]);
-	if (patch->dispatch)
-		add_stubs(stacks, patch, patch_dispatcher(stacks->process, patch));
+	add_stubs(stacks, patch, patch->dispatcher);
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "callbacks.h"
 #include "children.h"
 #include "event.h"
+#include "frames.h"
 #include "job.h"
 #include "mem.h"
 #include "orphans.h"
@@ -82,8 +83,8 @@ static void describe(struct record_patch *patch, const struct slp *slp,
 	patch->rodata = (struct range){ linked->rodata.addr, linked->rodata.size };
 	patch->data = (struct range){ linked->data.addr, linked->data.size };
 	patch->islands = (struct range){ linked->islands, linked->islands_size };
+	patch->dispatcher = linked->dispatcher;
 	patch->eh_frame = linked->eh_frame;
-	patch->eh_frame_size = linked->eh_frame_size;
 }
 
 /* What the patch says to the process, beyond its functions. */
@@ -116,8 +117,8 @@ static struct err *prepare_funcs(struct job *job, const struct slp *slp,
 	struct err *err;
 
 	landings_avoid(landings, linked->arena);
-	if (job->dispatch.range.size)
-		landings_avoid(landings, job->dispatch.range);
+	if (job->dispatch.data.size)
+		landings_avoid(landings, job->dispatch.data);
 	for (size_t i = 0; i < slp->nr_objects; i++)
 		for (size_t j = 0; j < slp->objects[i].nr_funcs; j++, n++) {
 			struct record_func *func = ARRAY_ADD(patch->funcs, patch->nr_funcs);
@@ -193,6 +194,12 @@ static size_t count_applied(const struct record *record)
 	return nr;
 }
 
+/* The dispatcher's, with those of the nops that the patch may come to have. */
+static size_t count_stubs(const struct job *job, const struct slp *slp)
+{
+	return slp_nr_funcs(slp) + (slp->replace ? count_applied(&job->record) : 0);
+}
+
 static struct err *refuse_twice(const struct job *job, const struct slp *slp)
 {
 	const struct record_patch *same = record_find(&job->record, slp->name);
@@ -266,7 +273,7 @@ static struct err *check_all(struct job *job, const struct slp *slp, struct link
 		return err;
 	if ((err = refuse_twice(job, slp)) || (err = check_states(job, slp)) ||
 	    (err = find_objects(job->process, slp, &objects)) ||
-	    (err = link_patch(job->process, slp, objects, linked)))
+	    (err = link_patch(job->process, slp, objects, count_stubs(job, slp), linked)))
 		return err;
 	err = prepare_funcs(job, slp, objects, linked, &landings, plan);
 	return err ? err : ehreg_prepare(&job->eh, job->process, slp, linked);
@@ -285,20 +292,23 @@ static struct err *plan_patch(struct job *job, const struct slp *slp,
 			      const struct object *const *objects, struct linked *linked,
 			      struct landings *landings)
 {
-	size_t most = slp_nr_funcs(slp) + (slp->replace ? count_applied(&job->record) : 0);
+	size_t nr_stubs = count_stubs(job, slp);
 	struct record_patch *patch;
 	struct err *err;
 
-	if ((err = dispatch_plan(&job->dispatch, job->process, most)) ||
-	    (err = link_patch(job->process, slp, objects, linked)))
+	if ((err = dispatch_plan(&job->dispatch, job->process, nr_stubs)) ||
+	    (err = link_patch(job->process, slp, objects, nr_stubs, linked)))
 		return err;
 	patch = job->patch = record_add(&job->record);
 	describe(patch, slp, linked);
 	describe_livepatch(patch, slp, linked);
-	patch->dispatch = job->dispatch.range.start;
+	patch->dispatch = job->dispatch.data.start;
 	patch->dispatch_bits = job->dispatch.bits;
-	if ((err = prepare_funcs(job, slp, objects, linked, landings, patch)) ||
-	    (err = ehreg_prepare(&job->eh, job->process, slp, linked)))
+	if ((err = prepare_funcs(job, slp, objects, linked, landings, patch)))
+		return err;
+	frames_add(job->process, patch->funcs, patch->nr_funcs, linked);
+	patch->eh_frame_size = linked->eh_frame_size;
+	if ((err = ehreg_prepare(&job->eh, job->process, slp, linked)))
 		return err;
 	patch->eh_object = job->eh.wanted ? linked->eh_object : 0;
 	if (slp->replace)

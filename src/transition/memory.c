@@ -32,9 +32,8 @@ static size_t list_dispatch(const struct job *job, struct remote_mapping **list,
 
 	if (!job->patch->dispatch)
 		return nr;
-	dispatch_lay_out(&d, job->process, job->patch->dispatch, job->patch->nr_funcs,
-			 job->patch->dispatch_bits);
-	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ d.code, PROT_READ | PROT_EXEC, 0 };
+	dispatch_lay_out(&d, job->process, job->patch->dispatcher, job->patch->dispatch,
+			 job->patch->nr_funcs, job->patch->dispatch_bits);
 	*ARRAY_ADD(*list, nr) = (struct remote_mapping){
 		d.data, PROT_READ | PROT_WRITE, 0 };
 	return nr;
@@ -122,7 +121,8 @@ static bool is_empty(const struct job *job, struct range range)
  * Does this part of the patch stand there?  A tool that died while it mapped may have left
  * some, and the process may have mapped something of its own where the others would have
  * been: code counts only if it is exactly what ours would be, or has our gates, or nothing,
- * in it.  Beside ours there may be more of its kind, which the kernel shows as one with it.
+ * in it, and a dispatcher's data by its name.  Beside ours there may be more of its kind,
+ * which the kernel shows as one with it.
  */
 static bool is_there(const struct job *job, const struct remote_mapping *m)
 {
@@ -132,8 +132,11 @@ static bool is_there(const struct job *job, const struct remote_mapping *m)
 	if (!map || map->inode || map->shared || map->end < end ||
 	    map->write != !!(m->prot & PROT_WRITE) || map->exec != !!(m->prot & PROT_EXEC))
 		return false;
-	return !map->exec || (map->start == m->range.start && map->end == end) ||
-	       has_gate(job, m->range) || is_empty(job, m->range);
+	if (map->start == m->range.start && map->end == end)
+		return true;
+	if (m->range.start == job->patch->dispatch)
+		return dispatch_is_at(job->process, m->range.start);
+	return !map->exec || has_gate(job, m->range) || is_empty(job, m->range);
 }
 
 static struct remote_plan unmap_call(const struct process *process, uint64_t at,

@@ -149,16 +149,16 @@ static struct err *fill_dispatch(struct job *job, enum thread_patch_state initia
 		pairs[2 * i + 1] = func->new_addr;
 	}
 	dispatch_done(&job->dispatch);
-	dispatch_lay_out(&job->dispatch, job->process, patch->dispatch, patch->nr_funcs,
-			 patch->dispatch_bits);
+	dispatch_lay_out(&job->dispatch, job->process, patch->dispatcher, patch->dispatch,
+			 patch->nr_funcs, patch->dispatch_bits);
 	return dispatch_fill(&job->dispatch, pairs, initial);
 }
 
 static struct err *take_up_dispatch(struct job *job)
 {
 	dispatch_done(&job->dispatch);
-	dispatch_lay_out(&job->dispatch, job->process, job->patch->dispatch,
-			 job->patch->nr_funcs, job->patch->dispatch_bits);
+	dispatch_lay_out(&job->dispatch, job->process, job->patch->dispatcher,
+			 job->patch->dispatch, job->patch->nr_funcs, job->patch->dispatch_bits);
 	return dispatch_read(&job->dispatch);
 }
 
@@ -171,7 +171,7 @@ static struct err *new_dispatch(struct job *job, enum thread_patch_state initial
 		err = dispatch_plan(&job->dispatch, job->process, job->patch->nr_funcs);
 	if (err)
 		return err;
-	job->patch->dispatch = job->dispatch.range.start;
+	job->patch->dispatch = job->dispatch.data.start;
 	job->patch->dispatch_bits = job->dispatch.bits;
 	if ((err = record_write(job->process, &job->record)) ||
 	    (err = memory_map_dispatch(job)))

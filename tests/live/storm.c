@@ -37,6 +37,17 @@ static void look(int value)
 	calls++;
 }
 static void *run(void *arg) { for (;;) look(outer(7)); return arg; }
+/* As servers do: bursts of calls, and rests; so many of them leave room for others. */
+static void *resting(void *arg)
+{
+	unsigned seed = (unsigned)(unsigned long)&arg >> 4;
+	for (;;) {
+		for (int i = rand_r(&seed) % 2000; i >= 0; i--)
+			look(outer(7));
+		usleep(1000 + rand_r(&seed) % 20000);
+	}
+	return arg;
+}
 static void *sleeper(void *arg)
 {
 	unsigned seed = (unsigned)(unsigned long)&arg >> 4;
@@ -89,6 +100,8 @@ void start(void)
 	pthread_attr_setstacksize(&attr, 256 << 10);
 	for (int i = 0; i < nr; i++)
 		pthread_create(&t, &attr, run, NULL);
+	for (int i = 0; getenv("STORM_RESTING") && i < atoi(getenv("STORM_RESTING")); i++)
+		pthread_create(&t, &attr, resting, NULL);
 	for (int i = 0; getenv("STORM_SLEEP") && i < 30; i++)
 		pthread_create(&t, &attr, sleeper, NULL);
 	for (int i = 0; getenv("STORM_CHURN") && i < 8; i++)

@@ -211,7 +211,7 @@ static void test_leaving(void)
 
 		put_entry(m, at, key, from);
 		is_transparent(m, 1 + from);
-		sp = entry_rsp + 8 - arch_x86_64.dispatch_frame;
+		sp = entry_rsp + 8 - arch_x86_64.dispatch_depth;
 		put_entry(m, at, key, from | ARCH_STATE_OPEN |
 			  (sp / ARCH_SP_UNIT - (uint64_t)rows[i / 2].from) << 16);
 		ok(is_transparent(m, 1 + to) && state[1] == mark &&

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Call frame information of the code that the tool makes for a patch: gates, displaced
+ * copies, landings, the dispatcher and its stubs.
+ *
+ * It stands behind the patch's own in the same .eh_frame, so whoever is told of that, the
+ * process's libgcc, walks through all of it: a signal's handler that takes a backtrace,
+ * throws, or ends its thread (pthread_cancel) may interrupt any instruction.  A copy has
+ * what the object's own .eh_frame says of the instructions that were copied, a gate what
+ * it says of the first of them.
+ */
+#ifndef STITCH_REDIRECT_FRAMES_H
+#define STITCH_REDIRECT_FRAMES_H
+
+#include "link.h"
+#include "process.h"
+#include "record.h"
+
+/*
+ * Adds the records of nr functions, whose islands are linked's, in order, and of the
+ * dispatcher to linked's .eh_frame.  Functions whose object says nothing of them are left
+ * out.
+ */
+void frames_add(const struct process *process, const struct record_func *funcs, size_t nr,
+		struct linked *linked);
+
+#endif
