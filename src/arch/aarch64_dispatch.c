@@ -12,7 +12,7 @@
 
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
-	AT_SHIFT = 24, AT_FIRST_LOOK = 36, AT_MASK = 56,
+	AT_SHIFT = 24, AT_FIRST_LOOK = 36, AT_MASK = 56, AT_CHOICE = 144,
 	AT_MULTIPLIER = 168, AT_TABLE = 176, AT_INITIAL = 184,
 	X16 = 16,
 };
@@ -115,8 +115,9 @@ bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + ARM_X(X16), 8, false);
 	if (is_stub || !off)
 		return true;
-	if (off > AT_FIRST_LOOK)
-		return false;
+	if (off > AT_CHOICE)
+		return false; /* x16 is where it goes to, and no longer the pair */
+	undone->has_looked = off > AT_FIRST_LOOK;
 	/* x2 is still its own until it has been put away. */
 	for (unsigned i = 0; i < (off == 4 ? 2 : 3); i++) {
 		if (!read(arg, sp + 8 * i, &word))

@@ -18,7 +18,7 @@
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
 	AT_MULTIPLIER = 22, AT_SHIFT = 29, AT_TABLE = 36, AT_FIRST_LOOK = 44, AT_MASK = 62,
-	AT_INITIAL = 70,
+	AT_INITIAL = 70, AT_FLAGS = 144,
 	CFA = 8, /* of who called, from rsp at the stub */
 };
 
@@ -128,6 +128,17 @@ static unsigned nr_pushed(uint64_t off)
 	return off < 3 ? 1 + (unsigned)off : off < 11 ? 4 : 5;
 }
 
+/* As lahf and seto have put them into a word: bits 8 to 15, and the overflow flag in bit 0. */
+static void give_back_flags(struct regs *regs, uint64_t word)
+{
+	enum { LOW = 0xd5, OVERFLOW = 0x800 };
+	uint64_t flags = bytes_get(regs->bytes + EFLAGS, 8, false);
+
+	flags = (flags & ~(uint64_t)(LOW | OVERFLOW)) | (word >> 8 & LOW) |
+		(word & 1 ? OVERFLOW : 0);
+	bytes_put(regs->bytes + EFLAGS, 8, flags, false);
+}
+
 bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 		       struct arch_undone *undone,
 		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
@@ -137,14 +148,19 @@ bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 	uint64_t entry = bytes_get(regs->bytes + RSP, 8, false) + 8 * nr;
 	uint64_t word;
 
-	if (!is_stub && off > AT_FIRST_LOOK)
-		return false;
+	if (!is_stub && off > AT_FLAGS)
+		return false; /* it is on its way out, and what it goes by is gone */
+	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + (off <= 3 ? RAX : RDX), 8, false);
 	for (unsigned i = 0; i < nr && i < ARRAY_SIZE(pushed); i++) {
 		if (!read(arg, entry - 8 * (i + 1), &word))
 			return false;
 		bytes_put(regs->bytes + pushed[i], 8, word, false);
 	}
+	if (undone->has_looked && !read(arg, entry - 8 * nr, &word))
+		return false;
+	if (undone->has_looked)
+		give_back_flags(regs, word);
 	bytes_put(regs->bytes + RSP, 8, entry, false);
 	return true;
 }

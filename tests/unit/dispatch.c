@@ -3,8 +3,13 @@
  * The dispatcher, run where it can be: every register, flag and word of the stack must
  * come through, whatever the table holds.
  */
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "arch.h"
 #include "bytes.h"
@@ -219,6 +224,123 @@ static void test_leaving(void)
 	}
 	munmap(m, SIZE);
 }
+
+static bool read_word(void *arg, uint64_t addr, uint64_t *word)
+{
+	*word = (uint64_t)ptrace(PTRACE_PEEKDATA, *(pid_t *)arg, (void *)addr, NULL);
+	return true;
+}
+
+static struct regs regs_of(pid_t pid)
+{
+	struct regs regs = { 0 };
+
+	ptrace(PTRACE_GETREGS, pid, NULL, regs.bytes);
+	return regs;
+}
+
+static uint64_t get(const struct regs *regs, int col)
+{
+	return regs_get(&arch_x86_64, regs, (size_t)arch_x86_64.col_off[col]);
+}
+
+/* The row that says how it is at an offset: is everything where it says? */
+static bool frame_is_true(pid_t pid, const struct regs *now, const struct regs *entry,
+			  const struct arch_dispatch_row *rows, unsigned nr, uint64_t off)
+{
+	const struct arch_dispatch_frame *frame = arch_x86_64.dispatch_frame;
+	const struct arch_dispatch_row *row = rows;
+	uint64_t cfa = regs_sp(&arch_x86_64, entry) + (uint64_t)frame->cfa, word;
+
+	for (unsigned i = 0; i < nr && rows[i].off <= off; i++)
+		row = &rows[i];
+	if (regs_sp(&arch_x86_64, now) + row->depth + (uint64_t)frame->cfa != cfa)
+		return false;
+	for (unsigned i = 0; i < row->nr_saved; i++) {
+		read_word(&pid, cfa + (uint64_t)frame->saved[i].off, &word);
+		if (word != get(entry, frame->saved[i].col))
+			return false;
+	}
+	return true;
+}
+
+/* One step of it: what is said of its frame, and that it can be put back to the entry. */
+static bool step_is_right(pid_t pid, uint64_t m, const struct regs *entry, bool *undone)
+{
+	const struct arch_dispatch_frame *frame = arch_x86_64.dispatch_frame;
+	struct regs now = regs_of(pid);
+	uint64_t pc = regs_pc(&arch_x86_64, &now);
+	bool is_stub = pc >= m + STUB;
+	uint64_t off = pc - (is_stub ? m + STUB : m);
+	struct arch_undone how = { 0 };
+
+	if (!frame_is_true(pid, &now, entry, is_stub ? frame->stub_rows : frame->rows,
+			   is_stub ? frame->nr_stub_rows : frame->nr_rows, off))
+		return false;
+	*undone = arch_x86_64.dispatch_undo(&now, is_stub, off, &how, read_word, &pid);
+	if (!*undone)
+		return true;
+	/* Who has not looked is not put back: it goes on from there, and will look. */
+	if (!how.has_looked)
+		return regs_sp(&arch_x86_64, &now) == regs_sp(&arch_x86_64, entry);
+	regs_set(&arch_x86_64, &now, arch_x86_64.pc_off, m + STUB);
+	return how.pair == m + PAIR && !memcmp(now.bytes, entry->bytes, sizeof(struct user_regs_struct));
+}
+
+/* Step by step through stub and dispatcher; false at the first that is wrong. */
+static bool is_steppable(uint8_t *m, unsigned *nr_undone)
+{
+	uint64_t base = (uint64_t)(uintptr_t)m, pc = 0;
+	struct regs entry = { 0 }, now;
+	bool right = true, undone = false;
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		before.flags = 0x8d7;
+		run_stub(m + STUB);
+		_exit(0);
+	}
+	while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+		now = regs_of(pid);
+		pc = regs_pc(&arch_x86_64, &now);
+		if (pc == base + STUB)
+			entry = now;
+		if (pc - base < TABLE && right) {
+			right = step_is_right(pid, base, &entry, &undone);
+			*nr_undone += undone;
+			if (!right)
+				printf("# at %#lx\n", (unsigned long)(pc - base));
+		}
+		ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+	}
+	return right;
+}
+
+static void test_steps(void)
+{
+	uint64_t key = own_tp() + 1, at = arch_x86_64.dispatch_hash(key, BITS);
+	uint8_t *m = make();
+	static const char *const what[] = { "not in the table", "in the table", "tentative",
+					    "leaving from further up", "in the next place" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(what); i++) {
+		unsigned nr = 0;
+		bool right;
+
+		if (i)
+			put_entry(m, at + (i == 4), key, i < 2 ? 1 : ARCH_STATE_OPEN |
+				  (i == 3 ? UINT64_C(0x100) << 16 : 0));
+		if (i == 4)
+			put_entry(m, at, key + 64, 0);
+		right = is_steppable(m, &nr);
+		ok(right && nr > 20, "%s: %u steps, each with its frame, undone",
+		   what[i], nr);
+	}
+	munmap(m, SIZE);
+}
 #endif
 
 int main(void)
@@ -228,6 +350,7 @@ int main(void)
 	test_run();
 	test_marks();
 	test_leaving();
+	test_steps();
 #endif
 	return tap_done();
 }
