@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "glance.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mem.h"
 #include "proc.h"
 
 enum {
@@ -15,13 +17,38 @@ enum {
 	MAX_BLOCK = 1 << 16,   /* no thread pointer is farther from it */
 };
 
-bool glance_count(pid_t tid, uint64_t *count)
+void glance_done(struct glance *last)
+{
+	if (last->tid)
+		close(last->fd);
+	*last = (struct glance){ 0 };
+}
+
+static bool open_last(struct glance *last, pid_t tid)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/schedstat", (int)tid);
+
+	glance_done(last);
+	last->fd = open(path, O_RDONLY | O_CLOEXEC);
+	last->tid = last->fd < 0 ? 0 : tid;
+	return last->tid;
+}
+
+/* What is open is the thread's, not its number's: it is empty when that one has gone. */
+bool glance_count(struct glance *last, pid_t tid, uint64_t *count)
 {
 	char text[96];
+	ssize_t got;
 
+	if (last->tid != tid && !open_last(last, tid))
+		return false;
+	got = pread(last->fd, text, sizeof(text) - 1, 0);
+	text[got > 0 ? got : 0] = 0;
 	/* A kernel that does not count says 0, always (fs/proc/base.c, sched_info_on()). */
-	return proc_text(tid, "schedstat", text, sizeof(text)) &&
-	       sscanf(text, "%*u %*u %" SCNu64, count) == 1 && *count;
+	if (sscanf(text, "%*u %*u %" SCNu64, count) == 1 && *count)
+		return true;
+	glance_done(last);
+	return false;
 }
 
 bool glance_regs(const struct process *process, pid_t tid, uint64_t tp, struct regs *regs)

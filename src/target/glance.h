@@ -13,8 +13,15 @@
 
 #include "process.h"
 
+/* The thread that was asked last: several questions of one are asked in a row. */
+struct glance {
+	pid_t tid; /* 0: none */
+	int fd;
+};
+
 /* How often it has been given a processor; false: the kernel does not tell. */
-bool glance_count(pid_t tid, uint64_t *count);
+bool glance_count(struct glance *last, pid_t tid, uint64_t *count);
+void glance_done(struct glance *last);
 /*
  * It is asleep in a system call: its pc and sp, in regs that are partial, with its thread
  * pointer, which the caller knows.  False: it runs, waits for a processor, or stands for a

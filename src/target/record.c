@@ -397,23 +397,37 @@ struct err *record_parse(const char *text, size_t size, struct record *record)
 	return err;
 }
 
-static struct err *parse_slot(const uint8_t *slot, struct record *record)
+static struct err *read_slot(const struct process *process, struct record *record)
 {
-	uint64_t size = bytes_get(slot, 8, false);
-	uint8_t hash[crypto_hash_sha256_BYTES];
+	uint64_t slot = record->addr + HEADER_SIZE + (record->active & 1) * SLOT_SIZE, size;
+	uint8_t head[SLOT_TEXT], hash[crypto_hash_sha256_BYTES];
+	AUTO_FREE uint8_t *text = NULL;
+	struct err *err = process_read(process, slot, head, sizeof(head));
 
+	if (err)
+		return err;
+	size = bytes_get(head, 8, false);
 	if (size > MAX_TEXT)
 		return BAD("its text has %" PRIu64 " bytes", size);
-	crypto_hash_sha256(hash, slot + SLOT_TEXT, size);
-	if (memcmp(hash, slot + 8, sizeof(hash)))
+	text = mem_alloc(size);
+	if ((err = process_read(process, slot + SLOT_TEXT, text, size)))
+		return err;
+	crypto_hash_sha256(hash, text, size);
+	if (memcmp(hash, head + 8, sizeof(hash)))
 		return BAD("its text is damaged");
-	return record_parse((const char *)slot + SLOT_TEXT, size, record);
+	return record_parse((const char *)text, size, record);
 }
 
-static struct err *parse_mapping(const uint8_t *bytes, struct record *record)
+/* No more than what it has: a mapping of 1 MiB is empty but for some pages. */
+static struct err *read_mapping(const struct process *process, struct record *record)
 {
-	uint64_t version = bytes_get(bytes + AT_VERSION, 4, false);
+	uint8_t head[HEADER_SIZE];
+	struct err *err = process_read(process, record->addr, head, sizeof(head));
+	uint64_t version;
 
+	if (err)
+		return err;
+	version = bytes_get(head + AT_VERSION, 4, false);
 	/* Formats 1 to 3 were never released. */
 	if (version < RECORD_VERSION)
 		return BAD("it has the format %" PRIu64 " of an older stitch", version);
@@ -421,8 +435,8 @@ static struct err *parse_mapping(const uint8_t *bytes, struct record *record)
 		return err_new(ERR_UNSUPPORTED, "record-too-new",
 			       "it was written by a newer stitch (format %" PRIu64
 			       ", this one knows %d)", version, RECORD_VERSION);
-	record->active = bytes_get(bytes + AT_ACTIVE, 8, false);
-	return parse_slot(bytes + HEADER_SIZE + (record->active & 1) * SLOT_SIZE, record);
+	record->active = bytes_get(head + AT_ACTIVE, 8, false);
+	return read_slot(process, record);
 }
 
 static bool is_candidate(const struct map *map)
@@ -452,8 +466,7 @@ static bool find_in_map(const struct process *process, const struct map *map,
 
 struct err *record_read(const struct process *process, struct record *record)
 {
-	struct err *err = NULL;
-	uint8_t *bytes;
+	struct err *err;
 
 	*record = (struct record){ 0 };
 	for (size_t i = 0; i < process->maps.nr && !record->addr; i++)
@@ -461,12 +474,7 @@ struct err *record_read(const struct process *process, struct record *record)
 			find_in_map(process, &process->maps.map[i], &record->addr);
 	if (!record->addr)
 		return NULL;
-	bytes = mem_alloc(RECORD_SIZE);
-	err = process_read(process, record->addr, bytes, RECORD_SIZE);
-	if (!err)
-		err = parse_mapping(bytes, record);
-	free(bytes);
-	if (err)
+	if ((err = read_mapping(process, record)))
 		record_done(record);
 	return err_wrap(err, "process %d: the record of its patches", process->pid);
 }

@@ -217,12 +217,24 @@ static struct err *refuse_twice(const struct job *job, const struct slp *slp)
 		      "revert that first", job->process->pid, slp->name);
 }
 
+/* It is asked once: the machine stays the same. */
+static bool reads_its_tp(const struct arch *arch)
+{
+	static bool is_known, does;
+
+	if (!is_known) {
+		does = (getauxval(AT_HWCAP2) & arch->dispatch_hwcap2) == arch->dispatch_hwcap2 ||
+		       probe_runs(arch->dispatch_probe, arch->dispatch_probe_size);
+		is_known = true;
+	}
+	return does;
+}
+
 static struct err *check_machine(const struct arch *arch)
 {
 	if (!arch->dispatch_size)
 		return arch_need_patch(arch);
-	if ((getauxval(AT_HWCAP2) & arch->dispatch_hwcap2) != arch->dispatch_hwcap2 &&
-	    !probe_runs(arch->dispatch_probe, arch->dispatch_probe_size))
+	if (!reads_its_tp(arch))
 		return REFUSE("machine-too-old", "this kernel or processor does not let "
 			      "programs read their thread pointer (Linux 5.9, FSGSBASE)");
 	return NULL;

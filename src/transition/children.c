@@ -74,12 +74,12 @@ static struct err *one_round(const struct children_of *of, const struct apply_op
 			     size_t *nr)
 {
 	struct stat parent, st;
-	DIR *dir = opendir("/proc");
+	DIR *dir = stat_exe(of->pid, &parent) ? opendir("/proc") : NULL;
 	struct err *first = NULL;
 	struct dirent *entry;
 
 	/* A child that executes another program has nothing of it any more. */
-	while (dir && stat_exe(of->pid, &parent) && (entry = readdir(dir))) {
+	while (dir && (entry = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		enum patch_state state;
 		struct err *err;

@@ -457,6 +457,7 @@ void machine_end(struct machine *m)
 	if (m->tracer.runs)
 		err_free(send(m, (struct errand){ .what = do_end }));
 	tracer_end(&m->tracer);
+	glance_done(&m->glance);
 	stacks_done(&m->stacks);
 	check_forget(&m->check);
 	err_free(m->failed);

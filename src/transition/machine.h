@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "dispatch.h"
+#include "glance.h"
 #include "lock.h"
 #include "process.h"
 #include "threads.h"
@@ -69,6 +70,7 @@ struct machine {
 	struct tracer tracer;      /* whose all threads are */
 	struct window window;      /* the tracer's, open while threads are ours */
 	bool can_peek;             /* at threads that sleep, without stopping them */
+	struct glance glance;
 	struct err *failed;        /* in a callback */
 	uint64_t refreshed_at, refresh_took; /* ns */
 	uint64_t began_ms;

@@ -37,7 +37,7 @@ bool peek_learn(struct machine *m, struct thread *thread)
 /* It sleeps, and where; as long as *count is its count it has not run. */
 static bool finds_asleep(struct machine *m, struct thread *thread, uint64_t *count)
 {
-	return can_peek(m, thread) && glance_count(thread->tid, count) &&
+	return can_peek(m, thread) && glance_count(&m->glance, thread->tid, count) &&
 	       glance_regs(m->process, thread->tid, thread->tp, &thread->regs);
 }
 
@@ -47,7 +47,7 @@ static bool look(struct machine *m, struct thread *thread, uint64_t count, struc
 	uint64_t after;
 
 	*v = check_thread(&m->check, thread);
-	if (!glance_count(thread->tid, &after) || after != count)
+	if (!glance_count(&m->glance, thread->tid, &after) || after != count)
 		return false;
 	m->stats.looks++;
 	return v->is_clear || (v->what && v->reason == UNWIND_OK);
@@ -79,7 +79,7 @@ static struct err *commit(struct machine *m, struct thread *thread, uint64_t cou
 	    (err = dispatch_commit(m->dispatch, thread->tp, m->target)))
 		return err;
 	/* If it woke up meanwhile it may have come first: it is stopped to be sure. */
-	if (glance_count(thread->tid, &after) && after == count)
+	if (glance_count(&m->glance, thread->tid, &after) && after == count)
 		dispatch_confirm(m->dispatch, thread->tp);
 	else
 		event("woke tid=%d", (int)thread->tid);

@@ -55,6 +55,7 @@ int main(void)
 {
 	pid_t pid = fork();
 	uint64_t before = 0, after = 1;
+	struct glance last = { 0 };
 	unsigned good = 0;
 	int status;
 
@@ -62,15 +63,18 @@ int main(void)
 		for (;;)
 			pause();
 	usleep(50000);
-	glance_count(pid, &before);
+	glance_count(&last, pid, &before);
 	while (good < ROUNDS && seize_and_end(pid))
 		good++;
-	ok(good == ROUNDS && glance_count(pid, &after) && after == before,
+	ok(good == ROUNDS && glance_count(&last, pid, &after) && after == before,
 	   "seized %u times, one tracer after the other, and never woken", good);
 	for (good = 0; good < ROUNDS && seize_at_once(pid);)
 		good++;
 	ok(good == ROUNDS, "and by another thread %u times", good);
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
+	ok(!glance_count(&last, pid, &after) && !glance_count(&last, pid, &after),
+	   "who is gone has no count");
+	glance_done(&last);
 	return tap_done();
 }
