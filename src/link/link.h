@@ -24,7 +24,7 @@ enum {
 	LINK_ISLAND_SIZE = 128, /* a gate, and a function's displaced instructions: */
 	LINK_ISLAND_COPY = ARCH_STUB_MAX,  /* where those begin in it */
 	LINK_CALL_STACK = 65536 + 16384, /* of callbacks, with what is kept meanwhile */
-	LINK_FRAME_ROOM = 192, /* of .eh_frame for what is made for a function */
+	LINK_FRAME_ROOM = 128, /* of .eh_frame for what is made for a function */
 	LINK_SELF_RUNTIME = 0, LINK_SELF_PREV = 8, /* in self: words for who writes them */
 	LINK_OBJECT_SIZE = 32, LINK_OBJECT_ERRNO = 16, /* address of errno, what it was */
 };

@@ -302,16 +302,11 @@ static void add_undo(const struct writer *w, const struct record_func *func, uin
 static void add_function(struct writer *w, const struct record_func *func, uint64_t island)
 {
 	AUTO_FREE struct original *o = mem_alloc(sizeof(*o));
-	struct fde landing = begin_fde(func->gate);
 
 	o->fde = begin_fde(island);
 	if (read_original(w, func, o)) {
 		add_undo(w, func, island, o);
 		put_fde(w, &o->fde, LINK_ISLAND_SIZE);
-		if (func->gate != island) {
-			put_row(&landing, func->gate, &o->at_site.row);
-			put_fde(w, &landing, w->process->arch->stub_size);
-		}
 	}
 	buf_done(&o->fde.ops);
 }
