@@ -261,7 +261,6 @@ struct arch_dispatch_row {
 
 /* The frame of the dispatcher and its stubs: what call frame information says of them. */
 struct arch_dispatch_frame {
-	int16_t cfa;          /* at a function's entry, from sp */
 	struct { uint8_t col; int16_t off; } saved[4]; /* in order; off from the CFA */
 	const struct arch_dispatch_row *rows, *stub_rows;
 	unsigned nr_rows, nr_stub_rows;

@@ -89,7 +89,6 @@ static const struct arch_dispatch_row dispatcher_rows[] = {
 static const struct arch_dispatch_row stub_rows[] = { { 0, 0, 0 } };
 
 const struct arch_dispatch_frame s390_dispatch_frame = {
-	.cfa = CFA,
 	.saved = { { 2, -CFA - 32 }, { 3, -CFA - 24 }, { 4, -CFA - 16 } },
 	.rows = dispatcher_rows, .nr_rows = ARRAY_SIZE(dispatcher_rows),
 	.stub_rows = stub_rows, .nr_stub_rows = ARRAY_SIZE(stub_rows),

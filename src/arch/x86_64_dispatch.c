@@ -83,7 +83,6 @@ static const struct arch_dispatch_row dispatcher_rows[] = {
 static const struct arch_dispatch_row stub_rows[] = { { 0, 0, 0 }, { 1, 8, 1 } };
 
 const struct arch_dispatch_frame x86_dispatch_frame = {
-	.cfa = CFA,
 	.saved = { { COL_RAX, -CFA - 8 }, { COL_RCX, -CFA - 16 }, { COL_RDX, -CFA - 24 },
 		   { COL_RSI, -CFA - 32 } },
 	.rows = dispatcher_rows, .nr_rows = ARRAY_SIZE(dispatcher_rows),

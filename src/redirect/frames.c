@@ -313,24 +313,30 @@ static void add_function(struct writer *w, const struct record_func *func, uint6
 
 /* ---- the dispatcher ---------------------------------------------------------- */
 
+static void add_rule(struct cfi_row *row, unsigned col, enum cfi_how how, int64_t off)
+{
+	row->rules[row->nr_rules++] = (struct cfi_rule){ .col = (uint8_t)col,
+							 .how = (uint8_t)how, .off = off };
+}
+
 static void put_dispatch_row(const struct writer *w, struct fde *fde, uint64_t from,
 			     const struct arch_dispatch_row *at)
 {
 	const struct arch *arch = w->process->arch;
 	const struct arch_dispatch_frame *frame = arch->dispatch_frame;
 	union cfi_room room = { .row = { .cfa_col = (uint8_t)arch->sp_col,
-					 .ra_col = (uint8_t)arch->ra_col,
-					 .cfa_off = frame->cfa + at->depth } };
+					 .ra_col = (uint8_t)arch->ra_col } };
 	struct cfi_row *row = &room.row;
 
+	/* As at a function's entry, and what has been pushed. */
+	row->cfa_off = (int64_t)arch->unwind->cfa_above_sp - arch->unwind->ra_from_cfa + at->depth;
 	for (unsigned i = 0; i < at->nr_saved; i++)
-		row->rules[row->nr_rules++] = (struct cfi_rule){
-			.col = frame->saved[i].col, .how = CFI_OFFSET,
-			.off = frame->saved[i].off };
+		add_rule(row, frame->saved[i].col, CFI_OFFSET, frame->saved[i].off);
 	if (!arch->unwind->ra_in_register)
-		row->rules[row->nr_rules++] = (struct cfi_rule){
-			.col = (uint8_t)arch->ra_col, .how = CFI_OFFSET,
-			.off = arch->unwind->ra_from_cfa };
+		add_rule(row, arch->ra_col, CFI_OFFSET, arch->unwind->ra_from_cfa);
+	/* Where it is not the CFA the caller's stack pointer has to be said. */
+	if (arch->unwind->cfa_above_sp)
+		add_rule(row, arch->sp_col, CFI_VAL_OFFSET, -(int64_t)arch->unwind->cfa_above_sp);
 	put_row(fde, from + at->off, row);
 }
 

@@ -250,11 +250,11 @@ static bool frame_is_true(pid_t pid, const struct regs *now, const struct regs *
 {
 	const struct arch_dispatch_frame *frame = arch_x86_64.dispatch_frame;
 	const struct arch_dispatch_row *row = rows;
-	uint64_t cfa = regs_sp(&arch_x86_64, entry) + (uint64_t)frame->cfa, word;
+	uint64_t cfa = regs_sp(&arch_x86_64, entry) + 8, word;
 
 	for (unsigned i = 0; i < nr && rows[i].off <= off; i++)
 		row = &rows[i];
-	if (regs_sp(&arch_x86_64, now) + row->depth + (uint64_t)frame->cfa != cfa)
+	if (regs_sp(&arch_x86_64, now) + row->depth + 8 != cfa)
 		return false;
 	for (unsigned i = 0; i < row->nr_saved; i++) {
 		read_word(&pid, cfa + (uint64_t)frame->saved[i].off, &word);
