@@ -467,9 +467,10 @@ def test_callers(stitch, folder):
         p.check(1, 'enabled again')
 
 
-def test_frames(stitch, folder):
-    """The process's own unwinder comes through gates, the dispatcher and displaced copies."""
-    prog, slp = make(stitch, folder, 'frames', flags='-O2 -pthread -fexceptions')
+def through_frames(stitch, folder, flags='', slp='fix.slp'):
+    prog, slp = make(stitch, folder, 'frames', flags='-O2 -pthread -fexceptions' + flags, slp=slp)
+    if CROSS:
+        return
     with Program([prog]) as p:
         stitch.ok('apply', '--no-wait', p.pid, slp)
         need(state_of(stitch, p) == 'enabling', 'the transition is not held open')
@@ -486,6 +487,23 @@ def test_frames(stitch, folder):
         p.check(0, 'dispatched to the old functions')
         found = p.ask('unwind')
         need(found == 'lost 0 (at 0), elsewhere often', f'to the old functions: {found}')
+
+
+def test_frames(stitch, folder):
+    """The process's own unwinder comes through gates, the dispatcher and displaced copies."""
+    through_frames(stitch, folder)
+    if CROSS:
+        raise Prepared()
+
+
+def test_frames_signed(stitch, folder):
+    """The same where some functions have signed their return address, and some have not."""
+    if not (CROSS or os.uname().machine).startswith('aarch64'):
+        raise Skip('branch protection is arm64\'s')
+    for key in ('standard', 'bti+pac-ret+b-key'):
+        through_frames(stitch, folder, f' -mbranch-protection={key}', key + '.slp')
+    if CROSS:
+        raise Prepared()
 
 
 def test_cancelled_thread(stitch, folder):

@@ -6,6 +6,7 @@
  * counts them as changed by every call); three more registers are kept on the stack.  No
  * flag is touched.  The thread is told by tpidr_el0.
  */
+#include <dwarf.h>
 #include <string.h>
 
 #include "aarch64.h"
@@ -14,7 +15,7 @@ enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
 	AT_SHIFT = 24, AT_FIRST_LOOK = 36, AT_MASK = 56, AT_CHOICE = 144,
 	AT_MULTIPLIER = 168, AT_TABLE = 176, AT_INITIAL = 184,
-	X16 = 16,
+	X16 = 16, X30 = 30,
 };
 
 static const uint32_t dispatcher[AT_MULTIPLIER / 4] = {
@@ -84,10 +85,20 @@ static const struct arch_dispatch_row dispatcher_rows[] = {
 };
 static const struct arch_dispatch_row stub_rows[] = { { 0, 0, 0 } };
 
+/*
+ * Some functions have signed their return address before they come here, and some have not.
+ * libgcc takes RA_SIGN_STATE (AADWARF64, 4.1) from nothing that is computed, so x30 is said
+ * to be what is left of it without a signature: the address, either way.
+ */
+static const uint8_t without_signature[] = {
+	DW_OP_breg30, 0, DW_OP_const1u, 16, DW_OP_shl, DW_OP_const1u, 16, DW_OP_shr,
+};
+
 const struct arch_dispatch_frame arm_dispatch_frame = {
 	.saved = { { 0, -32 }, { 1, -24 }, { 2, -16 } },
 	.rows = dispatcher_rows, .nr_rows = ARRAY_SIZE(dispatcher_rows),
 	.stub_rows = stub_rows, .nr_stub_rows = ARRAY_SIZE(stub_rows),
+	.expr = without_signature, .expr_size = sizeof(without_signature), .expr_col = X30,
 };
 
 /* ldr x16, pair; b dispatcher; the pair's address */

@@ -264,6 +264,9 @@ struct arch_dispatch_frame {
 	struct { uint8_t col; int16_t off; } saved[4]; /* in order; off from the CFA */
 	const struct arch_dispatch_row *rows, *stub_rows;
 	unsigned nr_rows, nr_stub_rows;
+	/* A column whose value an expression gives, all the time; NULL: none. */
+	const uint8_t *expr;
+	uint8_t expr_size, expr_col;
 };
 
 /* What undoing a dispatcher's work has found out. */

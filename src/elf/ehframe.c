@@ -119,6 +119,7 @@ static void read_augmentation(const struct eh_section *eh, const char *aug,
 			cie->is_signal = true;
 			break;
 		case 'B': /* arm64: return addresses signed with the B key */
+			cie->is_b_key = true;
 			break;
 		default:
 			data.bad = true;

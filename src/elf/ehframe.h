@@ -34,6 +34,7 @@ struct eh_cie {
 	uint8_t fde_enc, lsda_enc;
 	bool has_augmentation; /* 'z': FDEs carry augmentation data */
 	bool is_signal;        /* 'S' */
+	bool is_b_key;         /* 'B' (AADWARF64, 4.5) */
 	size_t personality_off; /* where its pointer stands, 0: none */
 	const uint8_t *insns;
 	size_t insns_size;

@@ -19,7 +19,9 @@ struct writer {
 	struct linked *linked;
 	bool has_cie;
 	size_t cie;        /* offset of the last one in .eh_frame */
-	uint8_t cie_ra;    /* and where its return address is */
+	uint8_t cie_ra;    /* where its return address is, */
+	bool cie_is_b;     /* and which key signs it */
+	bool is_b_key;     /* the one of the last function that was looked at */
 };
 
 /* One function's record while it is made. */
@@ -170,14 +172,17 @@ static bool put_record(struct writer *w, uint64_t word, const struct buf *body)
 /* Version 1; FDEs have absolute addresses, and no data of their own (LSB, 10.6.1.1). */
 static bool need_cie(struct writer *w, uint8_t ra)
 {
-	const uint8_t body[] = { 1, 'z', 'R', 0, 1, DATA_ALIGN & 0x7f, ra, 1, DW_EH_PE_absptr };
+	const uint8_t rest[] = { 1, DATA_ALIGN & 0x7f, ra, 1, DW_EH_PE_absptr };
 	AUTO_BUF struct buf buf = { 0 };
 
-	if (w->has_cie && w->cie_ra == ra)
+	if (w->has_cie && w->cie_ra == ra && w->cie_is_b == w->is_b_key)
 		return true;
-	buf_add(&buf, body, sizeof(body));
+	put_byte(&buf, 1);
+	buf_add_str(&buf, w->is_b_key ? "zRB" : "zR");
+	buf_add(&buf, rest, sizeof(rest));
 	w->cie = w->linked->eh_frame_size - 4;
 	w->cie_ra = ra;
+	w->cie_is_b = w->is_b_key;
 	w->has_cie = put_record(w, 0, &buf);
 	return w->has_cie;
 }
@@ -264,7 +269,7 @@ static bool pair_insns(const struct writer *w, const struct unwind_code *code,
 	return false;
 }
 
-static bool read_original(const struct writer *w, const struct record_func *func,
+static bool read_original(struct writer *w, const struct record_func *func,
 			  struct original *o)
 {
 	const struct unwind_code *code = process_code_at(w->process, func->site);
@@ -280,6 +285,7 @@ static bool read_original(const struct writer *w, const struct record_func *func
 	if (!err && found)
 		err = cfi_rows(w->process->arch, &code->eh, &fde, take_row, o);
 	found &= !err;
+	w->is_b_key = found && fde.cie.is_b_key;
 	err_free(err);
 	return found && !o->bad && o->fde.ops.size;
 }
@@ -337,6 +343,11 @@ static void put_dispatch_row(const struct writer *w, struct fde *fde, uint64_t f
 	/* Where it is not the CFA the caller's stack pointer has to be said. */
 	if (arch->unwind->cfa_above_sp)
 		add_rule(row, arch->sp_col, CFI_VAL_OFFSET, -(int64_t)arch->unwind->cfa_above_sp);
+	if (frame->expr) {
+		add_rule(row, frame->expr_col, CFI_VAL_EXPR, 0);
+		row->rules[row->nr_rules - 1].expr = frame->expr;
+		row->rules[row->nr_rules - 1].expr_size = frame->expr_size;
+	}
 	put_row(fde, from + at->off, row);
 }
 
