@@ -2,6 +2,7 @@
 #include "frames.h"
 
 #include <dwarf.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -213,7 +214,7 @@ static struct fde begin_fde(uint64_t start)
 /* The rows of an original that are of use. */
 struct original {
 	uint64_t entry, site;    /* vaddrs */
-	union cfi_room at_entry, at_site;
+	struct cfi_row *at_entry, *at_site; /* NULL: none was found */
 	/* Each displaced instruction, and what follows: where it is, and where its copy is. */
 	unsigned nr;
 	uint64_t vaddr[MAX_INSNS], copy[MAX_INSNS];
@@ -231,10 +232,10 @@ static void take_row(void *arg, uint64_t start, uint64_t end, const struct cfi_r
 {
 	struct original *o = arg;
 
-	if (is_in(o->entry, start, end))
-		memcpy(&o->at_entry, row, cfi_row_size(row));
-	if (is_in(o->site, start, end)) {
-		memcpy(&o->at_site, row, cfi_row_size(row));
+	if (is_in(o->entry, start, end) && !o->at_entry)
+		o->at_entry = mem_dup(row, cfi_row_size(row));
+	if (is_in(o->site, start, end) && !o->at_site) {
+		o->at_site = mem_dup(row, cfi_row_size(row));
 		put_row(&o->fde, o->fde.start, row);
 	}
 	o->bad |= row->is_signal;
@@ -287,7 +288,7 @@ static bool read_original(struct writer *w, const struct record_func *func,
 	found &= !err;
 	w->is_b_key = found && fde.cie.is_b_key;
 	err_free(err);
-	return found && !o->bad && o->fde.ops.size;
+	return found && !o->bad && o->at_entry && o->at_site;
 }
 
 /* Where an entry's keeping is undone: as at the site, and after one instruction as before. */
@@ -301,20 +302,21 @@ static void add_undo(const struct writer *w, const struct record_func *func, uin
 	    !w->process->arch->decode(out->bytes.data + (func->new_addr - out->addr),
 				      ARCH_UNDO_MAX, func->new_addr, &insn))
 		return;
-	put_row(&o->fde, func->new_addr, &o->at_site.row);
-	put_row(&o->fde, func->new_addr + insn.size, &o->at_entry.row);
+	put_row(&o->fde, func->new_addr, o->at_site);
+	put_row(&o->fde, func->new_addr + insn.size, o->at_entry);
 }
 
 static void add_function(struct writer *w, const struct record_func *func, uint64_t island)
 {
-	AUTO_FREE struct original *o = mem_alloc(sizeof(*o));
+	struct original o = { .fde = begin_fde(island) };
 
-	o->fde = begin_fde(island);
-	if (read_original(w, func, o)) {
-		add_undo(w, func, island, o);
-		put_fde(w, &o->fde, LINK_ISLAND_SIZE);
+	if (read_original(w, func, &o)) {
+		add_undo(w, func, island, &o);
+		put_fde(w, &o.fde, LINK_ISLAND_SIZE);
 	}
-	buf_done(&o->fde.ops);
+	buf_done(&o.fde.ops);
+	free(o.at_entry);
+	free(o.at_site);
 }
 
 /* ---- the dispatcher ---------------------------------------------------------- */
