@@ -6,6 +6,7 @@ of the tool, busy functions, threads that come and go.
 """
 import ctypes
 import fcntl
+import json
 import os
 import random
 import re
@@ -1350,6 +1351,41 @@ def test_merged_mapping(stitch, folder):
         left = [line for line in open(f'/proc/{p.pid}/maps').read().splitlines()
                 if line.startswith(new[0].split('-')[0])]
         need(not left, f"the patch's data stayed: {left}")
+
+
+def recorded(pid):
+    """The text of the record in a process (docs/record.md)."""
+    with open(f'/proc/{pid}/mem', 'rb') as mem:
+        for line in open(f'/proc/{pid}/maps'):
+            start, end = (int(x, 16) for x in line.split()[0].split('-'))
+            at = -(-start // (1 << 20)) << 20
+            if ' r--p ' not in line or at + (1 << 20) > end:
+                continue
+            mem.seek(at)
+            data = mem.read(1 << 20)
+            if not data.startswith(b'stitch record\n'):
+                continue
+            slot = 64 + (data[24] & 1) * (((1 << 20) - 64) // 2)
+            size = int.from_bytes(data[slot:slot + 8], 'little')
+            return json.loads(data[slot + 40:slot + 40 + size])
+    return None
+
+
+def test_not_ours(stitch, folder):
+    """Where a dead tool was about to map something the program has something of its own."""
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        stitch.ok('apply', p.pid, slp)
+        stitch.run('revert', p.pid, fault='arena-map:kill')
+        at = int(recorded(p.pid)['patches'][0]['dispatch'], 16)
+        need(at, 'no dispatcher was about to come')
+        # Two pages, as large as a dispatcher's data.
+        for page in (at, at + 4096):
+            need(p.ask(f'map {page:x}') == 'ok', 'mapping in its place')
+        stitch.ok('revert', p.pid)
+        p.check(0, 'reverted')
+        for page in (at, at + 4096):
+            need(p.ask(f'look {page:x}') == 'ok', "the program's own pages are gone")
 
 
 def test_clean(stitch, folder):

@@ -121,22 +121,23 @@ static bool is_empty(const struct job *job, struct range range)
  * Does this part of the patch stand there?  A tool that died while it mapped may have left
  * some, and the process may have mapped something of its own where the others would have
  * been: code counts only if it is exactly what ours would be, or has our gates, or nothing,
- * in it, and a dispatcher's data by its name.  Beside ours there may be more of its kind,
- * which the kernel shows as one with it.
+ * in it, and a dispatcher's data if it has its name, or is exactly so large and empty.
+ * Beside ours there may be more of its kind, which the kernel shows as one with it.
  */
 static bool is_there(const struct job *job, const struct remote_mapping *m)
 {
 	const struct map *map = maps_find(&job->process->maps, m->range.start);
 	uint64_t end = m->range.start + m->range.size;
+	bool is_exact;
 
 	if (!map || map->inode || map->shared || map->end < end ||
 	    map->write != !!(m->prot & PROT_WRITE) || map->exec != !!(m->prot & PROT_EXEC))
 		return false;
-	if (map->start == m->range.start && map->end == end)
-		return true;
+	is_exact = map->start == m->range.start && map->end == end;
 	if (m->range.start == job->patch->dispatch)
-		return dispatch_is_at(job->process, m->range.start);
-	return !map->exec || has_gate(job, m->range) || is_empty(job, m->range);
+		return dispatch_is_at(job->process, m->range.start) ||
+		       (is_exact && is_empty(job, m->range));
+	return is_exact || !map->exec || has_gate(job, m->range) || is_empty(job, m->range);
 }
 
 static struct remote_plan unmap_call(const struct process *process, uint64_t at,
