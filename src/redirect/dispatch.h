@@ -12,7 +12,7 @@
  * The code is written anew for each transition, before any entry leads to it.  Who was in it
  * in the last one has been seen outside since, or that one's data would still be there; and
  * to be seen it was in the kernel, whose way back lets no processor go on with instructions
- * that it fetched before (context synchronization; on x86 it would see the stores anyway).
+ * that it fetched before (context synchronization).
  *
  * A thread is known by its thread pointer.  Threads that share one (clone without
  * CLONE_SETTLS, children of vfork) share a state, and are switched together.  A thread

@@ -135,7 +135,7 @@ static void put_row(struct fde *fde, uint64_t addr, const struct cfi_row *row)
 		if (!is_same_rule(&row->rules[i], cfi_rule_of(now, row->rules[i].col)))
 			put_rule(fde, &row->rules[i]);
 	if (row->ra_signed != now->ra_signed)
-		put_byte(&fde->ops, DW_CFA_AARCH64_negate_ra_state);
+		put_byte(&fde->ops, DW_CFA_GNU_window_save); /* negate_ra_state, too */
 	memcpy(&fde->now, row, cfi_row_size(row));
 }
 
