@@ -28,16 +28,22 @@ static size_t nr_entries(const struct dispatch *d)
 	return (size_t)1 << d->bits;
 }
 
-void dispatch_lay_out(struct dispatch *d, const struct process *process, struct range code,
-		      uint64_t start, size_t nr_funcs, unsigned bits)
+static void lay_out(struct dispatch *d, const struct process *process, uint64_t start,
+		    size_t nr_funcs, unsigned bits)
 {
-	*d = (struct dispatch){ .process = process, .bits = bits, .nr_funcs = nr_funcs,
-				.code = code };
+	*d = (struct dispatch){ .process = process, .bits = bits, .nr_funcs = nr_funcs };
 	d->initial = start;
 	d->pairs = d->initial + ENTRY;
 	d->table = (d->pairs + ENTRY * nr_funcs + 63) & ~UINT64_C(63);
 	d->data.start = d->initial;
 	d->data.size = maps_whole_pages(d->table + (ENTRY << bits) - d->initial);
+}
+
+void dispatch_lay_out(struct dispatch *d, const struct process *process,
+		      const struct record_patch *patch)
+{
+	lay_out(d, process, patch->dispatch, patch->nr_funcs, patch->dispatch_bits);
+	d->code = patch->dispatcher;
 }
 
 struct err *dispatch_plan(struct dispatch *d, const struct process *process, size_t nr_funcs)
@@ -50,14 +56,14 @@ struct err *dispatch_plan(struct dispatch *d, const struct process *process, siz
 	/* Never more than a quarter full: new threads come while it is in use. */
 	while (bits < MAX_BITS && nr_threads > (1L << bits) / 4)
 		bits++;
-	dispatch_lay_out(d, process, (struct range){ 0, 0 }, 0, nr_funcs, bits);
+	lay_out(d, process, 0, nr_funcs, bits);
 	/* Far enough from the program that the arena, which has to be near, has its room. */
 	at = maps_find_room(&process->maps, program->start, program->end,
 			    d->data.size + DISTANCE, UINT64_C(1) << 40);
 	if (!at)
 		return err_new(ERR_UNSUPPORTED, "no-room", "process %d has no %" PRIu64
 			       " free bytes for a dispatcher", process->pid, d->data.size);
-	dispatch_lay_out(d, process, d->code, at, nr_funcs, bits);
+	lay_out(d, process, at, nr_funcs, bits);
 	return NULL;
 }
 

@@ -74,9 +74,9 @@ struct dispatch {
 	size_t nr_used;
 };
 
-/* Where everything is, from what the record keeps: the code's room, the data's start. */
-void dispatch_lay_out(struct dispatch *d, const struct process *process, struct range code,
-		      uint64_t start, size_t nr_funcs, unsigned bits);
+/* Where everything is, by the record. */
+void dispatch_lay_out(struct dispatch *d, const struct process *process,
+		      const struct record_patch *patch);
 /*
  * Finds room for the data of so many functions and the process's threads, nothing mapped
  * yet, and no code.

@@ -32,8 +32,7 @@ static size_t list_dispatch(const struct job *job, struct remote_mapping **list,
 
 	if (!job->patch->dispatch)
 		return nr;
-	dispatch_lay_out(&d, job->process, job->patch->dispatcher, job->patch->dispatch,
-			 job->patch->nr_funcs, job->patch->dispatch_bits);
+	dispatch_lay_out(&d, job->process, job->patch);
 	*ARRAY_ADD(*list, nr) = (struct remote_mapping){
 		d.data, PROT_READ | PROT_WRITE, 0 };
 	return nr;

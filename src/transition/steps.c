@@ -149,16 +149,14 @@ static struct err *fill_dispatch(struct job *job, enum thread_patch_state initia
 		pairs[2 * i + 1] = func->new_addr;
 	}
 	dispatch_done(&job->dispatch);
-	dispatch_lay_out(&job->dispatch, job->process, patch->dispatcher, patch->dispatch,
-			 patch->nr_funcs, patch->dispatch_bits);
+	dispatch_lay_out(&job->dispatch, job->process, patch);
 	return dispatch_fill(&job->dispatch, pairs, initial);
 }
 
 static struct err *take_up_dispatch(struct job *job)
 {
 	dispatch_done(&job->dispatch);
-	dispatch_lay_out(&job->dispatch, job->process, job->patch->dispatcher,
-			 job->patch->dispatch, job->patch->nr_funcs, job->patch->dispatch_bits);
+	dispatch_lay_out(&job->dispatch, job->process, job->patch);
 	return dispatch_read(&job->dispatch);
 }
 
