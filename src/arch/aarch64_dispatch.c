@@ -120,21 +120,11 @@ bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 		       struct arch_undone *undone,
 		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
 {
-	uint64_t sp = bytes_get(regs->bytes + ARM_X(ARM_SP), 8, false), word;
-
+	(void)read;
+	(void)arg;
 	arm_no_branch(regs);
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + ARM_X(X16), 8, false);
-	if (is_stub || !off)
-		return true;
-	if (off > AT_CHOICE)
-		return false; /* x16 is where it goes to, and no longer the pair */
-	undone->has_looked = off > AT_FIRST_LOOK;
-	/* x2 is still its own until it has been put away. */
-	for (unsigned i = 0; i < (off == 4 ? 2 : 3); i++) {
-		if (!read(arg, sp + 8 * i, &word))
-			return false;
-		bytes_put(regs->bytes + ARM_X(i), 8, word, false);
-	}
-	bytes_put(regs->bytes + ARM_X(ARM_SP), 8, sp + 32, false);
-	return true;
+	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
+	/* Behind that x16 is where it goes to, and no longer the pair. */
+	return is_stub || off <= AT_CHOICE;
 }

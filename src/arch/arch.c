@@ -127,3 +127,36 @@ bool regs_fix_eintr(const struct arch *arch, struct regs *regs)
 	}
 	return false;
 }
+
+const struct arch_dispatch_row *arch_dispatch_row_at(const struct arch *arch, bool is_stub,
+						     uint64_t off)
+{
+	const struct arch_dispatch_frame *frame = arch->dispatch_frame;
+	const struct arch_dispatch_row *rows = is_stub ? frame->stub_rows : frame->rows;
+	unsigned nr = is_stub ? frame->nr_stub_rows : frame->nr_rows;
+
+	while (nr > 1 && rows[nr - 1].off > off)
+		nr--;
+	return &rows[nr - 1];
+}
+
+bool arch_dispatch_undo(const struct arch *arch, struct regs *regs, bool is_stub, uint64_t off,
+			struct arch_undone *undone,
+			bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
+{
+	const struct arch_dispatch_row *row = arch_dispatch_row_at(arch, is_stub, off);
+	uint64_t sp = regs_sp(arch, regs) + row->depth, word;
+	uint64_t cfa = sp + (uint64_t)arch_entry_cfa(arch);
+
+	if (!arch->dispatch_undo(regs, is_stub, off, undone, read, arg))
+		return false;
+	for (unsigned i = 0; i < row->nr_saved; i++) {
+		uint8_t col = arch->dispatch_frame->saved[i].col;
+
+		if (!read(arg, cfa + (uint64_t)arch->dispatch_frame->saved[i].off, &word))
+			return false;
+		regs_set(arch, regs, (size_t)arch->col_off[col], word);
+	}
+	regs_set(arch, regs, arch->sp_off, sp);
+	return true;
+}

@@ -449,9 +449,8 @@ struct arch {
 	bool (*put_dispatch_stub)(uint8_t *out, uint64_t at, uint64_t pair,
 				  const struct arch_dispatch *d);
 	/*
-	 * regs of a thread in a stub (is_stub) or in the dispatcher, off bytes from its
-	 * beginning: as they were when the stub was entered, but for the pc.  False: it is
-	 * too far for that, or a word of its stack could not be read.
+	 * The port's half of arch_dispatch_undo(): what has been found out, and of the
+	 * registers what dispatch_frame does not say (flags).  False: it is too far for that.
 	 */
 	bool (*dispatch_undo)(struct regs *regs, bool is_stub, uint64_t off,
 			      struct arch_undone *undone,
@@ -533,6 +532,22 @@ extern const struct arch arch_x86_64, arch_aarch64, arch_s390x, arch_ppc64le;
 
 /* By e_machine; NULL if there is no such port. */
 const struct arch *arch_find(uint16_t machine);
+/* The last row at or before an offset. */
+const struct arch_dispatch_row *arch_dispatch_row_at(const struct arch *arch, bool is_stub,
+						     uint64_t off);
+/*
+ * regs of a thread in a stub (is_stub) or in the dispatcher, off bytes from its
+ * beginning: as they were when the stub was entered, but for the pc.  False: it is
+ * too far for that, or a word of its stack could not be read.
+ */
+bool arch_dispatch_undo(const struct arch *arch, struct regs *regs, bool is_stub, uint64_t off,
+			struct arch_undone *undone,
+			bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg);
+/* The CFA of a function, where it is entered, is so far above sp. */
+static inline int64_t arch_entry_cfa(const struct arch *arch)
+{
+	return (int64_t)arch->unwind->cfa_above_sp - arch->unwind->ra_from_cfa;
+}
 /*
  * Stacks of every port can be walked; not every port can patch yet:
  * "not-ported" says so of what is to be built or applied.

@@ -122,18 +122,10 @@ bool ppc_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 		       struct arch_undone *undone,
 		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
 {
-	uint64_t sp = bytes_get(regs->bytes + PPC_R(1), 8, false), word;
-
+	(void)read;
+	(void)arg;
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + PPC_R(R12), 8, false);
-	if (is_stub || off < AT_ADDRESS)
-		return true;
-	if (off > AT_CHOICE)
-		return false; /* r12 is where it goes to, and no longer the pair */
-	undone->has_looked = off > AT_FIRST_LOOK;
-	for (unsigned i = 0; i < 3; i++) {
-		if (!read(arg, sp - SAVED + 8 * i, &word))
-			return false;
-		bytes_put(regs->bytes + PPC_R(R9 + i), 8, word, false);
-	}
-	return true;
+	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
+	/* Behind that r12 is where it goes to, and no longer the pair. */
+	return is_stub || off <= AT_CHOICE;
 }

@@ -116,20 +116,10 @@ bool s390_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 			struct arch_undone *undone,
 			bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
 {
-	enum { SP = S390_R(15), STORED = 12 };
-	uint64_t sp = bytes_get(regs->bytes + SP, 8, true), word;
-
+	(void)read;
+	(void)arg;
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + S390_R(1), 8, true);
-	if (is_stub || !off)
-		return true;
-	if (off > AT_CHOICE && off < AT_NO_ENTRY)
-		return false; /* r1 is where it goes to, and no longer the pair */
-	undone->has_looked = off > AT_FIRST_LOOK;
-	for (unsigned i = 0; i < 3 && off >= STORED; i++) {
-		if (!read(arg, sp + 8 * i, &word))
-			return false;
-		bytes_put(regs->bytes + S390_R(2 + i), 8, word, true);
-	}
-	bytes_put(regs->bytes + SP, 8, sp + FRAME, true);
-	return true;
+	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
+	/* Behind that r1 is where it goes to, and no longer the pair. */
+	return is_stub || off <= AT_CHOICE || off >= AT_NO_ENTRY;
 }

@@ -118,15 +118,6 @@ uint64_t x86_dispatch_hash(uint64_t key, unsigned bits)
 	return key * MULTIPLIER >> (64 - bits);
 }
 
-/*
- * What is on the stack at an offset of the dispatcher, until it takes it off again: the
- * stub's push, the three here, the flags.
- */
-static unsigned nr_pushed(uint64_t off)
-{
-	return off < 3 ? 1 + (unsigned)off : off < 11 ? 4 : 5;
-}
-
 /* As lahf and seto have put them into a word: bits 8 to 15, and the overflow flag in bit 0. */
 static void give_back_flags(struct regs *regs, uint64_t word)
 {
@@ -142,24 +133,17 @@ bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 		       struct arch_undone *undone,
 		       bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg)
 {
-	static const uint16_t pushed[] = { RAX, RCX, RDX, RSI };
-	unsigned nr = is_stub ? off != 0 : nr_pushed(off);
-	uint64_t entry = bytes_get(regs->bytes + RSP, 8, false) + 8 * nr;
-	uint64_t word;
+	uint64_t flags;
 
 	if (!is_stub && off > AT_FLAGS)
 		return false; /* it is on its way out, and what it goes by is gone */
 	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + (off <= 3 ? RAX : RDX), 8, false);
-	for (unsigned i = 0; i < nr && i < ARRAY_SIZE(pushed); i++) {
-		if (!read(arg, entry - 8 * (i + 1), &word))
-			return false;
-		bytes_put(regs->bytes + pushed[i], 8, word, false);
-	}
-	if (undone->has_looked && !read(arg, entry - 8 * nr, &word))
+	if (!undone->has_looked)
+		return true;
+	/* They are what was pushed last. */
+	if (!read(arg, bytes_get(regs->bytes + RSP, 8, false), &flags))
 		return false;
-	if (undone->has_looked)
-		give_back_flags(regs, word);
-	bytes_put(regs->bytes + RSP, 8, entry, false);
+	give_back_flags(regs, flags);
 	return true;
 }

@@ -337,7 +337,7 @@ static void put_dispatch_row(const struct writer *w, struct fde *fde, uint64_t f
 	struct cfi_row *row = &room.row;
 
 	/* As at a function's entry, and what has been pushed. */
-	row->cfa_off = (int64_t)arch->unwind->cfa_above_sp - arch->unwind->ra_from_cfa + at->depth;
+	row->cfa_off = arch_entry_cfa(arch) + at->depth;
 	for (unsigned i = 0; i < at->nr_saved; i++)
 		add_rule(row, frame->saved[i].col, CFI_OFFSET, frame->saved[i].off);
 	if (!arch->unwind->ra_in_register)

@@ -52,7 +52,7 @@ static const struct record_func *undo_dispatch(const struct check *check, struct
 
 	if (!is_stub && !is_in(pc, at, arch->dispatch_size))
 		return NULL;
-	if (!arch->dispatch_undo(regs, is_stub, pc - at, &undone, process_word_there, arg))
+	if (!arch_dispatch_undo(arch, regs, is_stub, pc - at, &undone, process_word_there, arg))
 		return NULL;
 	*rewinds = undone.has_looked;
 	return is_stub ? &check->passing->funcs[n] : func_of_pair(check, undone.pair);

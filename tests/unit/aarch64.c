@@ -209,12 +209,13 @@ static void test_undo(void)
 			regs_set(arm, &regs, 8 * n, off < 8 ? 100 + n : 7);
 		regs_set(arm, &regs, 8 * 16, 0x5000);
 		regs_set(arm, &regs, arm->sp_off, off ? 0x7000 : 0x7020);
-		done = arm->dispatch_undo(&regs, false, off, &undone, read_stack, stack);
+		done = arch_dispatch_undo(arm, &regs, false, off, &undone, read_stack, stack);
 		if (off > 144) {
 			ok(!done, "at %u it is on its way out", off);
 			continue;
 		}
-		ok(done && undone.has_looked == (off > 36) && undone.pair == 0x5000 && regs_get(arm, &regs, 0) == 100 &&
+		ok(done && undone.has_looked == (off > 36) && undone.pair == 0x5000 &&
+		   regs_get(arm, &regs, 0) == 100 &&
 		   regs_get(arm, &regs, 8) == 101 && regs_get(arm, &regs, 16) == 102 &&
 		   regs_sp(arm, &regs) == 0x7020, "undone at %u", off);
 	}
@@ -238,7 +239,7 @@ static void test_no_branch(void)
 	ok(arm->call_frames(&call, frame, &called) &&
 	   regs_get(arm, &called, PSTATE) == 0x60001000, "a callback");
 	regs_set(arm, &regs, PSTATE, BTYPE_J);
-	ok(arm->dispatch_undo(&regs, true, 0, &undone, read_stack, NULL) &&
+	ok(arch_dispatch_undo(arm, &regs, true, 0, &undone, read_stack, NULL) &&
 	   !regs_get(arm, &regs, PSTATE), "the entry again");
 }
 

@@ -246,14 +246,11 @@ static uint64_t get(const struct regs *regs, int col)
 
 /* The row that says how it is at an offset: is everything where it says? */
 static bool frame_is_true(pid_t pid, const struct regs *now, const struct regs *entry,
-			  const struct arch_dispatch_row *rows, unsigned nr, uint64_t off)
+			  const struct arch_dispatch_row *row)
 {
 	const struct arch_dispatch_frame *frame = arch_x86_64.dispatch_frame;
-	const struct arch_dispatch_row *row = rows;
 	uint64_t cfa = regs_sp(&arch_x86_64, entry) + 8, word;
 
-	for (unsigned i = 0; i < nr && rows[i].off <= off; i++)
-		row = &rows[i];
 	if (regs_sp(&arch_x86_64, now) + row->depth + 8 != cfa)
 		return false;
 	for (unsigned i = 0; i < row->nr_saved; i++) {
@@ -267,24 +264,23 @@ static bool frame_is_true(pid_t pid, const struct regs *now, const struct regs *
 /* One step of it: what is said of its frame, and that it can be put back to the entry. */
 static bool step_is_right(pid_t pid, uint64_t m, const struct regs *entry, bool *undone)
 {
-	const struct arch_dispatch_frame *frame = arch_x86_64.dispatch_frame;
 	struct regs now = regs_of(pid);
 	uint64_t pc = regs_pc(&arch_x86_64, &now);
 	bool is_stub = pc >= m + STUB;
 	uint64_t off = pc - (is_stub ? m + STUB : m);
 	struct arch_undone how = { 0 };
 
-	if (!frame_is_true(pid, &now, entry, is_stub ? frame->stub_rows : frame->rows,
-			   is_stub ? frame->nr_stub_rows : frame->nr_rows, off))
+	if (!frame_is_true(pid, &now, entry, arch_dispatch_row_at(&arch_x86_64, is_stub, off)))
 		return false;
-	*undone = arch_x86_64.dispatch_undo(&now, is_stub, off, &how, read_word, &pid);
+	*undone = arch_dispatch_undo(&arch_x86_64, &now, is_stub, off, &how, read_word, &pid);
 	if (!*undone)
 		return true;
 	/* Who has not looked is not put back: it goes on from there, and will look. */
 	if (!how.has_looked)
 		return regs_sp(&arch_x86_64, &now) == regs_sp(&arch_x86_64, entry);
 	regs_set(&arch_x86_64, &now, arch_x86_64.pc_off, m + STUB);
-	return how.pair == m + PAIR && !memcmp(now.bytes, entry->bytes, sizeof(struct user_regs_struct));
+	return how.pair == m + PAIR &&
+	       !memcmp(now.bytes, entry->bytes, sizeof(struct user_regs_struct));
 }
 
 /* Step by step through stub and dispatcher; false at the first that is wrong. */

@@ -209,7 +209,7 @@ static void test_undo(void)
 			regs_set(ppc, &regs, R9 + 8 * n, off < 12 ? 100 + n : 7);
 		regs_set(ppc, &regs, R12, 0x5000);
 		regs_set(ppc, &regs, R1, 0x7000);
-		done = ppc->dispatch_undo(&regs, false, off, &undone, read_stack, stack);
+		done = arch_dispatch_undo(ppc, &regs, false, off, &undone, read_stack, stack);
 		if (off > 176) {
 			ok(!done, "at %u it is on its way out", off);
 			continue;

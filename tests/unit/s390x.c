@@ -184,7 +184,7 @@ static void test_undo(void)
 			regs_set(s390, &regs, R2 + 8 * n, off < 12 ? 100 + n : 7);
 		regs_set(s390, &regs, R1, 0x5000);
 		regs_set(s390, &regs, R15, off ? 0x7000 : 0x7020);
-		done = s390->dispatch_undo(&regs, false, off, &undone, read_stack, stack);
+		done = arch_dispatch_undo(s390, &regs, false, off, &undone, read_stack, stack);
 		if (off > 222 && off < 240) {
 			ok(!done, "at %u it is on its way out", off);
 			continue;
