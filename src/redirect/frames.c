@@ -375,6 +375,7 @@ void frames_add(const struct process *process, const struct record_func *funcs, 
 
 	for (size_t i = 0; i < nr; i++)
 		add_function(&w, &funcs[i], linked->islands + i * LINK_ISLAND_SIZE);
-	if (linked->dispatcher.size)
+	/* Without a stub nobody comes to it. */
+	if (linked->dispatcher.size > link_stubs_at(process->arch))
 		add_dispatcher(&w);
 }

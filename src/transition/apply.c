@@ -131,6 +131,8 @@ static struct err *prepare_funcs(struct job *job, const struct slp *slp,
 		}
 	for (size_t i = 0; i < landings->nr_pages; i++)
 		*ARRAY_ADD(patch->landings, patch->nr_landings) = landings->pages[i];
+	frames_add(job->process, patch->funcs, patch->nr_funcs, linked);
+	patch->eh_frame_size = linked->eh_frame_size;
 	return NULL;
 }
 
@@ -316,11 +318,8 @@ static struct err *plan_patch(struct job *job, const struct slp *slp,
 	describe_livepatch(patch, slp, linked);
 	patch->dispatch = job->dispatch.data.start;
 	patch->dispatch_bits = job->dispatch.bits;
-	if ((err = prepare_funcs(job, slp, objects, linked, landings, patch)))
-		return err;
-	frames_add(job->process, patch->funcs, patch->nr_funcs, linked);
-	patch->eh_frame_size = linked->eh_frame_size;
-	if ((err = ehreg_prepare(&job->eh, job->process, slp, linked)))
+	if ((err = prepare_funcs(job, slp, objects, linked, landings, patch)) ||
+	    (err = ehreg_prepare(&job->eh, job->process, slp, linked)))
 		return err;
 	patch->eh_object = job->eh.wanted ? linked->eh_object : 0;
 	if (slp->replace)
