@@ -9,7 +9,10 @@ else, or all where that is not enough; the patch is the same either way, to the 
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from harness import Stitch, Suite, diff_trees, need, sh  # noqa: E402
@@ -231,6 +234,54 @@ def test_killed(stitch, folder):
             os.mkdir(os.path.join(work, 'tree'))
         said, _ = build(stitch, folder, 'export CPATH=.; ' + COMPILE)
         need('1-original: as it was' in said and 'compiled again' in said, f'{left}: {said}')
+
+
+# Four processes: a shell, what it waits for, what nobody waits for, and who has left the
+# session, with a child; the second shell is not to end by what a terminal sends to all.
+LASTING = ('trap "" INT; echo $$ >>{pids}; sleep 301 & echo $! >>{pids}; '
+           'setsid sh -c \'sleep 302 & echo $! >>{pids}; echo $$ >>{pids}; wait\' & '
+           '(sleep 303 & echo $! >>{pids}); wait')
+
+
+def is_running(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def end_amid(stitch, folder, end):
+    """Ends a tool whose build command runs; what of that is left, after a moment."""
+    pids = os.path.join(folder, 'pids')
+    tool = subprocess.Popen(
+        [stitch.path, 'build', '--source', os.path.join(folder, 'old'), '--patch',
+         os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'), '--', 'sh',
+         '-c', LASTING.format(pids=pids)], stderr=subprocess.DEVNULL, start_new_session=True)
+    started = []
+    for _ in range(3000):
+        if len(started) == 5:
+            break
+        time.sleep(0.02)
+        started = [int(pid) for pid in open(pids).read().split()] if os.path.exists(pids) else []
+    need(len(started) == 5, 'the build command does not start')
+    need(all(map(is_running, started)), f'some of {started} do not run')
+    end(tool)
+    tool.wait()
+    said, _ = build(stitch, folder, 'export CPATH=.; ' + COMPILE)
+    need(not any(map(is_running, started)), f'{list(filter(is_running, started))} run still')
+    need('1-original: building' in said, said)
+    os.unlink(pids)
+
+
+def test_outlived(stitch, folder):
+    """What a tool started ends with it, before another may begin; what it is killed with."""
+    old = tree()
+    expect(compare(stitch, folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')}), 1, {'b'})
+    for end in (lambda tool: tool.kill(), lambda tool: tool.terminate(),
+                lambda tool: os.killpg(tool.pid, signal.SIGINT)):
+        shutil.rmtree(os.path.join(folder, 'fix.slp.work', '1-original'))
+        end_amid(stitch, folder, end)
 
 
 def test_renamed(stitch, folder):

@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "diff.h"
 #include "files.h"
 #include "mem.h"
+#include "run.h"
 #include "wrapper.h"
 
 extern char **environ;
@@ -153,7 +155,7 @@ static struct err *run_build(const struct job *job, const char *step)
 		return err;
 	unlink(log);
 	env = build_env(job, capture);
-	err = files_run((const char *const *)job->o->command, tree, env, log);
+	err = run_program((const char *const *)job->o->command, tree, env, log);
 	for (char **var = env; *var; var++)
 		free(*var);
 	free(env);
@@ -169,7 +171,7 @@ static struct err *run_patch(const struct job *job, const char *step, const char
 			       "-i", file, NULL };
 
 	unlink(log);
-	return files_run(argv, tree, NULL, log);
+	return run_program(argv, tree, NULL, log);
 }
 
 /* One file of the diff; *left_out gets its name if it does not apply and need not. */
@@ -303,16 +305,23 @@ static struct err *build_step(const struct job *job, const char *step, bool patc
 	return files_write(stamp, key);
 }
 
-/* Two at once would take each other's objects for their own. */
+/*
+ * Two at once would take each other's objects for their own.  What a tool that was killed
+ * has left running holds its lock until it has been ended (run.h), which takes a moment.
+ */
 static struct err *lock_work(struct job *job)
 {
+	const struct timespec moment = { .tv_nsec = 20000000 };
 	AUTO_FREE char *path = work_path(job, "lock");
 
 	job->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (job->lock < 0)
 		return err_sys(errno, "%s", path);
-	if (!flock(job->lock, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
-		return NULL;
+	for (unsigned tries = 0; tries < 150; tries++) {
+		if (!flock(job->lock, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+			return NULL;
+		nanosleep(&moment, NULL);
+	}
 	return err_new(ERR_NOT_NOW, "work-in-use", "another stitch build is at work in %s: wait "
 		       "for it, or give this one a folder of its own with --work", job->work);
 }

@@ -10,6 +10,7 @@
 
 #include "files.h"
 #include "mem.h"
+#include "run.h"
 #include "wrapper.h"
 
 static char **strings_of(const json_t *array)
@@ -207,7 +208,7 @@ struct err *capture_compile(const struct captured *unit, const char *const *more
 	*ARRAY_ADD(argv, nr) = "-o";
 	*ARRAY_ADD(argv, nr) = output;
 	*ARRAY_ADD(argv, nr) = NULL;
-	err = files_run(argv, unit->cwd, env, log);
+	err = run_program(argv, unit->cwd, env, log);
 	free(argv);
 	free_strings(env);
 	return err_wrap(err, "compiling %s again", unit->source);

@@ -9,13 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "mem.h"
-
-extern char **environ;
+#include "run.h"
 
 int files_copy(const char *from, const char *to)
 {
@@ -91,7 +89,7 @@ struct err *files_copy_tree(const char *from, const char *to)
 	const char *argv[] = { "cp", "-a", "--reflink=auto", inside, to, NULL };
 	struct err *err = files_make_dir(to);
 
-	return err ? err : err_wrap(files_run(argv, NULL, NULL, NULL), "copying %s", from);
+	return err ? err : err_wrap(run_program(argv, NULL, NULL, NULL), "copying %s", from);
 }
 
 struct err *files_write(const char *path, const char *text)
@@ -149,63 +147,4 @@ struct err *files_fingerprint(const char *path, char hex[65])
 	crypto_hash_sha256_final(&fingerprint, hash);
 	sodium_bin2hex(hex, 65, hash, sizeof(hash));
 	return NULL;
-}
-
-static void run_child(const char *const *argv, const char *cwd, char *const *env,
-		      const char *log)
-{
-	int null = open("/dev/null", O_RDONLY);
-	int out = log ? open(log, O_WRONLY | O_CREAT | O_APPEND, 0644) : -1;
-
-	dup2(null, STDIN_FILENO);
-	if (out >= 0) {
-		dup2(out, STDOUT_FILENO);
-		dup2(out, STDERR_FILENO);
-	}
-	if (cwd && chdir(cwd)) {
-		dprintf(STDERR_FILENO, "%s: %s\n", cwd, strerror(errno));
-		_exit(127);
-	}
-	if (env)
-		environ = (char **)(uintptr_t)env;
-	execvp(argv[0], (char *const *)(uintptr_t)argv);
-	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
-	_exit(127);
-}
-
-/* The end of a log, for the message: a person looks there first. */
-static char *last_lines(const char *log)
-{
-	AUTO_FREE char *text = log ? files_read(log) : NULL;
-	size_t lines = 0, at = text ? strlen(text) : 0;
-
-	while (at && lines < 12)
-		if (text[--at] == '\n')
-			lines++;
-	return mem_strdup(text ? text + at : "");
-}
-
-struct err *files_run(const char *const *argv, const char *cwd, char *const *env,
-		      const char *log)
-{
-	AUTO_FREE char *last = NULL;
-	pid_t pid;
-	int status;
-
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		return err_sys(errno, "fork");
-	if (!pid)
-		run_child(argv, cwd, env, log);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_sys(errno, "waitpid");
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
-		return NULL;
-	last = last_lines(log);
-	return err_new(ERR_FAILED, "build-failed", "%s ended with %s %d%s%s%s%s", argv[0],
-		       WIFEXITED(status) ? "status" : "signal",
-		       WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
-		       log ? "; see " : "", log ? log : "", *last ? ":" : "", last);
 }

@@ -28,12 +28,4 @@ char *files_read(const char *path);
 struct err *files_fingerprint(const char *path, char hex[65])
 	__attribute__((warn_unused_result));
 
-/*
- * Runs a program in a folder with the environment env (NULL: ours); its output
- * goes to the end of the file log.  "build-failed" with the log's last lines
- * if it does not end with 0.
- */
-struct err *files_run(const char *const *argv, const char *cwd, char *const *env,
-		      const char *log) __attribute__((warn_unused_result));
-
 #endif

@@ -221,16 +221,12 @@ static void find_units(struct quick *q)
 	}
 }
 
-/*
- * In a process of its own: every nr-th unit, from the first-th on.  It ends with the tool,
- * whose lock it does not hold: after a tool that was killed another may begin at once.
- */
+/* In a process of its own, which ends with the tool: every nr-th unit, from the first-th on. */
 static void compile_some(const struct quick *q, size_t first, size_t nr, const char *log,
 			 pid_t parent)
 {
 	struct err *err = NULL;
 
-	close(q->job->lock);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
 		_exit(1);
 	for (size_t i = first; i < q->nr_units && !err; i += nr)

@@ -27,7 +27,7 @@ def need(condition, text):
         raise Wrong(text)
 
 
-def run(*argv, log=None, cwd=None, env=None, status=(0,), timeout=5400):
+def run(*argv, log=None, cwd=None, env=None, status=(0,), timeout=14400):
     """Runs a command; what it prints goes to log, and its end into the error."""
     with open(log or os.devnull, 'w') as out:
         done = subprocess.run(argv, stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env=env,
