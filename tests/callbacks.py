@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from harness import Program, need, run_suite  # noqa: E402
-from live import SLOW, end, follow, make, state_of, under_signals, wait_for  # noqa: E402
+from live import SLOW, both, end, follow, make, state_of, under_signals, wait_for  # noqa: E402
 
 ENABLE, DISABLE = '[pre:prog post:prog]', '[pre_un:prog post_un:prog]'
 STEPS = ('arena-map', 'callback', 'call-send', 'call-sent', 'callback-done', 'runtime-map',
@@ -57,6 +57,21 @@ def test_order(stitch, folder):
             check(p, None, 'reverted')
         after = open(f'/proc/{p.pid}/maps').read()
         need(len(after.splitlines()) == before, f'memory is left: {after}')
+
+
+def test_both(stitch, folder):
+    """A program and its library in one patch: callbacks of each, and data that they share."""
+    prog, slp = both(stitch, folder, 'two', 'both_told')
+    with Told([prog]) as p:
+        for _ in range(3):
+            p.check(0)
+            stitch.ok('apply', '-t', '30', p.pid, slp)
+            story = p.ask('story').split()
+            need(sorted(story) == ['pre:libone.so', 'pre:prog'], f'applied: {story}')
+            p.check(1)
+            stitch.ok('revert', '-t', '30', p.pid)
+            told = p.ask('story').split()
+            need([x.replace('post_un', 'pre') for x in told] == story, f'reverted: {told}')
 
 
 WITH_CALLBACKS = '''

@@ -544,7 +544,7 @@ def make_toc(stitch, folder):
     return prog, slp
 
 
-TWO = {'two': f'''{CROSS}gcc -O2 -pthread -c main.c
+TWO = {'two': f'''{CROSS}gcc -O2 -fexceptions -pthread -c main.c
 {CROSS}gcc -shared lib.o -o bin/libone.so
 {CROSS}gcc -pthread main.o -Lbin -lone -Wl,-rpath,'$ORIGIN' -o bin/prog
 ''', 'libraries': f'''{CROSS}gcc -O2 -fPIC -pthread -c main.c
@@ -568,7 +568,7 @@ def build_two(work, link, name='two_objects'):
                 f.write(text + '#include "case.c"\n')
         shutil.copy(os.path.join(CASES, 'live.h'), path)
         with open(os.path.join(path, 'build.sh'), 'w') as f:
-            f.write(f'set -e\n{CROSS}gcc -O2 -fPIC -c lib.c\n' + link)
+            f.write(f'set -e\n{CROSS}gcc -O2 -fexceptions -fPIC -c lib.c\n' + link)
     write_fix(work)
     sh('sh', 'build.sh', cwd=os.path.join(work, 'run'))
     for name in os.listdir(os.path.join(work, 'run', 'bin')):
@@ -605,28 +605,46 @@ def test_two_objects(stitch, folder):
         p.check(0)
 
 
-def test_together(stitch, folder):
-    """A fix that is in two libraries, in one patch: they are switched at once."""
-    work = os.path.join(folder, 'fix.slp.d')
+def both(stitch, folder, link, name='two_objects'):
+    """One patch of two objects."""
+    work = os.path.join(folder, link + '.d')
     prog = os.path.join(work, 'run', 'bin', 'prog')
-    slp = os.path.join(folder, 'both.slp')
+    slp = os.path.join(folder, link + '.slp')
     if not is_built():
-        build_two(work, TWO['libraries'])
+        shutil.rmtree(work, ignore_errors=True)
+        build_two(work, TWO[link], name)
         out = stitch.json(*two_args(work, slp), '--together', '--', 'sh', 'build.sh')
         need('others' not in out, f'{out}')
         shown = stitch.json('show', slp)
         need(sorted((o['name'], len(o['functions'])) for o in shown['objects']) ==
-             [('libone.so', 1), ('libtwo.so', 1)], f'{shown["objects"]}')
-    if os.uname().machine == 'ppc64le':
-        raise Skip('a patch uses the TOC of its object: it cannot be of two')
+             [('libone.so', 1), ('prog' if link == 'two' else 'libtwo.so', 1)],
+             f'{shown["objects"]}')
+    return prog, slp
+
+
+def test_together(stitch, folder):
+    """
+    A fix that is in a program and in its library, or in two libraries, in one patch: they are
+    switched at once, although the program is further from the library than a jump reaches.
+    """
+    for link in TWO:
+        prog, slp = both(stitch, folder, link)
+        with Program([prog]) as p:
+            p.check(0)
+            for _ in range(3):
+                stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
+                p.check(1)
+                stitch.ok('status', p.pid)
+                stitch.ok('revert', '-t', PATIENCE, p.pid)
+                p.check(0)
+
+
+def test_together_unwound(stitch, folder):
+    """A stack is unwound through both objects' new code, by the process's own unwinder."""
+    prog, slp = both(stitch, folder, 'two', 'unwound')
     with Program([prog]) as p:
         p.check(0)
-        for _ in range(3):
-            stitch.ok('apply', p.pid, slp)
-            p.check(1)
-            stitch.ok('status', p.pid)
-            stitch.ok('revert', p.pid)
-            p.check(0)
+        there_and_back(stitch, p, slp, 3, timeout=PATIENCE)
 
 
 def test_tls(stitch, folder):
@@ -1491,30 +1509,34 @@ def settle(stitch, p, slp, when):
     stitch.ok('status', p.pid)
 
 
+def fault_twice(stitch, prog, slp, fault, action):
+    """While a patch is applied, and while it is reverted."""
+    with Program([prog]) as p:
+        p.check(0)
+        done = stitch.run('apply', p.pid, slp, fault=fault)
+        if action == 'fail' and done.returncode:
+            p.check(0, f'apply {fault}: a failed apply must be taken back')
+            need('[fault]' in done.stderr, done.stderr)
+        settle(stitch, p, slp, f'apply {fault}')
+        done = stitch.run('revert', p.pid, fault=fault)
+        p.check(2, f'revert {fault}')
+        if done.returncode:
+            stitch.ok('list')
+            back = stitch.run('revert', '-t', '30', p.pid)
+            need(back.returncode == 0 or '[no-such-patch]' in back.stderr,
+                 f'revert {fault}: cannot be reverted any more: {back.stderr}')
+        p.check(0, f'revert {fault}: reverted')
+        settle(stitch, p, slp, f'after revert {fault}')
+        stitch.ok('revert', '-t', '30', p.pid)
+        p.check(0, 'at the end')
+        need(not [x for x in stitch.json('list')['processes'] if x['pid'] == p.pid],
+             f'{fault}: something is left in the record')
+
+
 def test_fault(stitch, folder, step, action):
     prog, slp = make(stitch, folder, 'pair')
     for reach in (1,) if SLOW else (1, 2):
-        fault = f'{step}:{action}@{reach}'
-        with Program([prog]) as p:
-            p.check(0)
-            done = stitch.run('apply', p.pid, slp, fault=fault)
-            if action == 'fail' and done.returncode:
-                p.check(0, f'apply {fault}: a failed apply must be taken back')
-                need('[fault]' in done.stderr, done.stderr)
-            settle(stitch, p, slp, f'apply {fault}')
-            done = stitch.run('revert', p.pid, fault=fault)
-            p.check(2, f'revert {fault}')
-            if done.returncode:
-                stitch.ok('list')
-                back = stitch.run('revert', '-t', '30', p.pid)
-                need(back.returncode == 0 or '[no-such-patch]' in back.stderr,
-                     f'revert {fault}: cannot be reverted any more: {back.stderr}')
-            p.check(0, f'revert {fault}: reverted')
-            settle(stitch, p, slp, f'after revert {fault}')
-            stitch.ok('revert', '-t', '30', p.pid)
-            p.check(0, 'at the end')
-            need(not [x for x in stitch.json('list')['processes'] if x['pid'] == p.pid],
-                 f'{fault}: something is left in the record')
+        fault_twice(stitch, prog, slp, f'{step}:{action}@{reach}', action)
 
 
 def test_random_kill(stitch, folder):

@@ -27,13 +27,13 @@ struct known_ref {
 struct object {
 	json_t *funcs;
 	json_t *callbacks;        /* NULL: none */
+	uint32_t strings;         /* section with its strings, + 1 */
 };
 
 struct job {
 	struct emit *emit;
 	struct slp_out out;
 	struct placed *placed;    /* by unit */
-	uint32_t strings;         /* section with the strings, + 1 */
 	struct known_ref *known;
 	size_t nr_known;
 	struct object *objects;   /* as emit's */
@@ -219,7 +219,8 @@ static uint32_t carry(struct job *job, size_t u, uint32_t section)
 	if (!placed->section[section]) {
 		uint32_t n = slp_out_section(&job->out, sec->name,
 					     sec->type == SHT_NOBITS ? SHT_NOBITS :
-					     SHT_PROGBITS, flags, sec->align);
+					     SHT_PROGBITS, flags, sec->align,
+					     job->emit->units[u].object);
 
 		add_bytes(&job->out.sections[n], sec);
 		placed->section[section] = n + 1;
@@ -245,11 +246,12 @@ static uint32_t carried_symbol(struct job *job, size_t u, uint32_t number)
 }
 
 /* One string, once: sections of strings are not carried whole. */
-static uint32_t string_symbol(struct job *job, const struct section *sec, uint64_t at)
+static uint32_t string_symbol(struct job *job, size_t u, const struct section *sec, uint64_t at)
 {
 	size_t unit = sec->entry_size ? sec->entry_size : 1, size = 0;
+	size_t object = job->emit->units[u].object;
 	AUTO_FREE char *hex = NULL, *key = NULL;
-	uint32_t symbol;
+	uint32_t symbol, *strings = &job->objects[object].strings;
 	struct buf *to;
 	bool zero = false;
 
@@ -260,16 +262,16 @@ static uint32_t string_symbol(struct job *job, const struct section *sec, uint64
 		size += unit;
 	}
 	hex = bytes_to_hex(sec->data + at, size);
-	key = mem_fmt("string %zu %s", unit, hex);
+	key = mem_fmt("string %zu %zu %s", object, unit, hex);
 	symbol = find_known(job, key);
 	if (symbol)
 		return symbol;
-	if (!job->strings)
-		job->strings = slp_out_section(&job->out, ".rodata.strings", SHT_PROGBITS,
-					       SHF_ALLOC, 8) + 1;
-	to = &job->out.sections[job->strings - 1].data;
+	if (!*strings)
+		*strings = slp_out_section(&job->out, ".rodata.strings", SHT_PROGBITS,
+					   SHF_ALLOC, 8, object) + 1;
+	to = &job->out.sections[*strings - 1].data;
 	buf_align(to, sec->align > unit ? sec->align : unit);
-	symbol = slp_out_symbol(&job->out, ".string", STT_NOTYPE, job->strings,
+	symbol = slp_out_symbol(&job->out, ".string", STT_NOTYPE, *strings,
 				buf_add(to, sec->data + at, size), size);
 	struct known_ref *known = ARRAY_ADD(job->known, job->nr_known);
 
@@ -448,7 +450,7 @@ static struct err *translate(struct job *job, size_t u, const struct unit_part *
 	case PART_CODE:
 		return use_function(job, &p, out);
 	case PART_STRINGS:
-		out->symbol = string_symbol(job, unit->parts[ref->section].section, ref->at);
+		out->symbol = string_symbol(job, u, unit->parts[ref->section].section, ref->at);
 		/* The symbol is the string's start: keep only what counts from the
 		 * end of the instruction. */
 		out->addend = ref->addend +
@@ -593,14 +595,16 @@ static struct err *copy_eh_of(struct job *job, size_t u, uint32_t section, uint3
 
 static struct err *copy_eh(struct job *job)
 {
-	uint32_t to = slp_out_section(&job->out, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, 8);
+	AUTO_FREE uint32_t *to = mem_alloc(job->emit->nr_objects * sizeof(*to));
 	struct err *err = NULL;
 
+	for (size_t i = 0; i < job->emit->nr_objects; i++)
+		to[i] = slp_out_section(&job->out, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, 8, i);
 	for (size_t u = 0; u < job->emit->nr_units; u++)
 		for (uint32_t n = 1; n < unit_b(job, u)->image->nr_sections && !err; n++)
 			if (unit_b(job, u)->parts[n].kind == PART_EH &&
 			    unit_b(job, u)->parts[n].section->data)
-				err = copy_eh_of(job, u, n, to);
+				err = copy_eh_of(job, u, n, to[job->emit->units[u].object]);
 	return err;
 }
 
@@ -891,7 +895,7 @@ static void make_meta(struct job *job)
 {
 	const struct emit *emit = job->emit;
 	bool is_new = job->states != NULL;
-	json_t *objects = json_array();
+	json_t *objects = json_array(), *sections = json_array();
 
 	for (size_t i = 0; i < json_array_size(job->refs); i++)
 		is_new |= !strcmp(json_string_value(json_object_get(
@@ -900,8 +904,11 @@ static void make_meta(struct job *job)
 		is_new |= job->objects[i].callbacks != NULL;
 		json_array_append_new(objects, make_object(job, i));
 	}
+	for (size_t i = 0; i < job->out.nr_sections; i++)
+		json_array_append_new(sections, json_integer(
+			(json_int_t)job->out.sections[i].object));
 	job->out.meta = json_pack("{si,ss,ss,ss,ss,ss,sb,sb,so,sO,so}",
-				  "format", is_new ? SLP_FORMAT : 1, "name", emit->patch_name,
+				  "format", emit->nr_objects > 1 ? 3 : is_new ? 2 : 1, "name", emit->patch_name,
 				  "description", emit->description,
 				  "arch", job->out.arch->name,
 				  "created_by", emit->created_by,
@@ -910,6 +917,9 @@ static void make_meta(struct job *job)
 				  "objects", objects, "references", job->refs,
 				  "notes", json_notes(emit));
 	json_object_set_new(job->out.meta, "lines", explain_lines(&emit->explain));
+	if (emit->nr_objects > 1)
+		json_object_set(job->out.meta, "sections", sections);
+	json_decref(sections);
 	if (job->states) {
 		json_object_set(job->out.meta, "states", job->states);
 		json_object_set_new(job->out.meta, "states_symbol",

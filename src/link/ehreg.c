@@ -56,14 +56,14 @@ static struct err *learn_from(const struct process *process, const struct object
 		       process->pid);
 }
 
-static void fill_object(const struct ehreg *reg, struct linked *linked)
+static void fill_object(const struct ehreg *reg, struct linked_part *part)
 {
-	uint8_t *bytes = linked->data.bytes.data + (reg->object - linked->data.addr);
+	uint8_t *bytes = part->data.bytes.data + (part->eh_object - part->data.addr);
 	bool be = reg->process->arch->big_endian;
 	unsigned shift = be ? 64 - ENCODING_AT - ENCODING_BITS : ENCODING_AT;
 
 	bytes_put(bytes + OBJECT_PC_BEGIN, 8, UINT64_MAX, be);
-	bytes_put(bytes + OBJECT_SECTION, 8, linked->eh_frame, be);
+	bytes_put(bytes + OBJECT_SECTION, 8, part->eh_frame, be);
 	bytes_put(bytes + OBJECT_FLAGS, 8, (uint64_t)ENCODING_OMIT << shift, be);
 }
 
@@ -85,27 +85,37 @@ static bool expects_exceptions(const struct slp *slp)
 	return false;
 }
 
+/* An .eh_frame of only its end has nothing to say. */
+static bool has_frames(const struct linked_part *part)
+{
+	return part->eh_frame_size > 4;
+}
+
 struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
 			  const struct slp *slp, struct linked *linked)
 {
+	bool wanted = false;
 	struct err *err;
 
 	*reg = (struct ehreg){ .process = process };
-	/* An .eh_frame of only its end has nothing to say. */
-	if (linked->eh_frame_size <= 4)
-		return NULL;
-	if ((err = ehreg_find(reg, process)))
+	for (size_t i = 0; i < linked->nr_parts; i++)
+		wanted |= has_frames(&linked->parts[i]);
+	if (wanted && (err = ehreg_find(reg, process)))
 		return err;
-	if (!reg->libgcc && expects_exceptions(slp))
+	if (wanted && !reg->libgcc && expects_exceptions(slp))
 		return err_new(ERR_UNSUPPORTED, "unwinder-unknown",
 			       "process %d has no libgcc of its own to be told of the patch "
 			       "(a static program?): exceptions could not pass through it",
 			       process->pid);
-	if (!reg->libgcc)
-		return NULL;
-	reg->wanted = true;
-	reg->object = linked->eh_object;
-	fill_object(reg, linked);
+	for (size_t i = 0; i < linked->nr_parts; i++) {
+		struct linked_part *part = &linked->parts[i];
+
+		if (reg->libgcc && has_frames(part))
+			fill_object(reg, part);
+		else
+			part->eh_object = 0;
+	}
+	reg->wanted = wanted && reg->libgcc;
 	return NULL;
 }
 
@@ -170,15 +180,15 @@ static bool find_any_link(const struct ehreg *reg, const struct object *libgcc,
 	return false;
 }
 
-bool ehreg_is_in(const struct ehreg *reg)
+bool ehreg_is_in(const struct ehreg *reg, uint64_t object)
 {
 	uint64_t link;
 
-	return find_link(reg, reg->list.head, reg->object, &link) ||
-	       find_any_link(reg, reg->libgcc, reg->object, &link);
+	return find_link(reg, reg->list.head, object, &link) ||
+	       find_any_link(reg, reg->libgcc, object, &link);
 }
 
-static struct err *put_first(const struct ehreg *reg)
+static struct err *put_first(const struct ehreg *reg, uint64_t object)
 {
 	bool be = reg->process->arch->big_endian;
 	uint8_t word[8];
@@ -188,23 +198,20 @@ static struct err *put_first(const struct ehreg *reg)
 	if (err)
 		return err;
 	bytes_put(word, 8, first, be);
-	if ((err = process_write(reg->process, reg->object + reg->list.next_off, word, 8)))
+	if ((err = process_write(reg->process, object + reg->list.next_off, word, 8)))
 		return err;
-	bytes_put(word, 8, reg->object, be);
+	bytes_put(word, 8, object, be);
 	return process_write(reg->process, reg->list.head, word, 8);
 }
 
-struct err *ehreg_add(const struct ehreg *reg, bool is_in)
+struct err *ehreg_add(const struct ehreg *reg, uint64_t object, bool is_in)
 {
+	bool be = reg->process->arch->big_endian;
 	uint8_t one[8] = { 0 };
 	struct err *err;
-	bool be;
 
-	if (!reg->wanted)
-		return NULL;
-	be = reg->process->arch->big_endian;
 	/* Complete before it is in the list, in the list before the flag. */
-	if (!is_in && (err = put_first(reg)))
+	if (!is_in && (err = put_first(reg, object)))
 		return err;
 	bytes_put(one, reg->list.flag_size ? reg->list.flag_size : 1, 1, be);
 	return reg->list.flag ? process_write(reg->process, reg->list.flag, one, reg->list.flag_size) : NULL;

@@ -21,26 +21,25 @@
 struct ehreg {
 	const struct process *process;
 	bool wanted;          /* there is something to register */
-	uint64_t object;      /* address of the entry, in the patch's data */
 	struct ehlist list;   /* where it goes */
 	const struct object *libgcc; /* NULL: the process has none */
 };
 
 /*
- * Looks for the list and prepares the entry's bytes in linked.  wanted is
- * false, without error, if the patch has no unwind information, or if the target
- * has no libgcc and the patch nothing that exceptions are meant for.  Error:
- * unwinder-unknown.
+ * Looks for the list and prepares the entries' bytes, one for each part of linked that has
+ * unwind information; the others' eh_object becomes 0.  wanted is false, without error, if
+ * that is none, or if the target has no libgcc and the patch nothing that exceptions are
+ * meant for.  Error: unwinder-unknown.
  */
 struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
 			  const struct slp *slp, struct linked *linked) __attribute__((warn_unused_result));
 /*
- * Puts the entry, which is in the target's memory by now, into the list: all
- * threads stopped, none in libgcc, or ehreg_is_unused().  Nothing if it is not wanted;
- * what a tool that died had begun is ended.  is_in is what ehreg_is_in() said, which takes
- * too long for threads to stand meanwhile; nobody but a stitch puts it there.
+ * Puts an entry, which is in the target's memory by now at the address object, into the
+ * list: all threads stopped, none in libgcc, or ehreg_is_unused().  What a tool that died
+ * had begun is ended.  is_in is what ehreg_is_in() said, which takes too long for threads to
+ * stand meanwhile; nobody but a stitch puts it there.
  */
-struct err *ehreg_add(const struct ehreg *reg, bool is_in)
+struct err *ehreg_add(const struct ehreg *reg, uint64_t object, bool is_in)
 	__attribute__((warn_unused_result));
 
 /*
@@ -54,8 +53,8 @@ struct err *ehreg_find(struct ehreg *reg, const struct process *process)
  * that would: then no thread reads or changes it, and ehreg_add() needs none to stand.
  */
 bool ehreg_is_unused(const struct ehreg *reg);
-/* Is reg->object in one of libgcc's lists? After ehreg_find(), which found libgcc. */
-bool ehreg_is_in(const struct ehreg *reg);
+/* Is the entry in one of libgcc's lists? After ehreg_find(), which found libgcc. */
+bool ehreg_is_in(const struct ehreg *reg, uint64_t object);
 /*
  * Takes an entry out again, from whichever of libgcc's lists it is in by now:
  * after the first exception it is among those that were looked at and sorted.

@@ -26,14 +26,27 @@ struct entry {
 	uint64_t stub;        /* RELOC_CALL: of the stub */
 };
 
-struct job {
+/* What is shared by the parts while they are linked. */
+struct whole {
 	const struct process *process;
 	const struct arch *arch;
 	const struct slp *slp;
 	const struct object *const *objects;
 	struct resolver resolver;
-	struct linked *out;
-	enum group *group;    /* by section */
+	struct maps maps;     /* with what has been given away of them */
+	struct linked *linked;
+};
+
+/* One part. */
+struct job {
+	struct whole *w;
+	const struct arch *arch;
+	const struct slp *slp;
+	size_t object;        /* that it is beside */
+	const struct slp_object *slp_object;
+	const struct object *running;
+	struct linked_part *out;
+	enum group *group;    /* by section; GROUP_NONE: of another part */
 	uint64_t *off;        /* by section: in its group */
 	struct entry *entries;
 	size_t nr_entries;
@@ -54,7 +67,7 @@ static enum group group_of(const struct section *sec)
 	return GROUP_DATA;
 }
 
-static struct link_group *group_at(struct linked *out, enum group group)
+static struct link_group *group_at(struct linked_part *out, enum group group)
 {
 	return group == GROUP_CODE ? &out->code :
 	       group == GROUP_RODATA ? &out->rodata : &out->data;
@@ -73,7 +86,8 @@ static struct err *place_sections(struct job *job)
 		const struct section *sec = &image->sections[i];
 		struct link_group *group;
 
-		job->group[i] = group_of(sec);
+		if (job->slp->section_object[i] == job->object)
+			job->group[i] = group_of(sec);
 		if (job->group[i] == GROUP_NONE || is_eh_frame(sec))
 			continue;
 		if (sec->flags & SHF_TLS)
@@ -94,8 +108,8 @@ static struct err *place_sections(struct job *job)
 static struct err *place_eh_frame(struct job *job)
 {
 	const struct image *image = job->slp->image;
-	struct linked *out = job->out;
-	size_t room = LINK_FRAME_ROOM * slp_nr_funcs(job->slp) + out->dispatcher.size +
+	struct linked_part *out = job->out;
+	size_t room = LINK_FRAME_ROOM * job->slp_object->nr_funcs + out->dispatcher.size +
 		      LINK_FRAME_ROOM;
 
 	buf_align(&out->rodata.bytes, 8);
@@ -193,13 +207,24 @@ static struct err *count_relocs(struct job *job, uint32_t section)
 	return err;
 }
 
+/* What the patch has once is in its first part. */
+static bool has_self(const struct job *job)
+{
+	return !job->object && slp_needs_runtime(job->slp);
+}
+
+static bool has_calls(const struct job *job)
+{
+	return !job->object && slp_has_callbacks(job->slp);
+}
+
 /*
  * What include/stitch/livepatch.h shares with the tool: the patch's struct klp_patch, its
  * objects, their names.
  */
 static void place_self(struct job *job)
 {
-	struct linked *out = job->out;
+	struct linked_part *out = job->out;
 	struct buf *data = &out->data.bytes;
 
 	buf_align(data, 16);
@@ -226,12 +251,12 @@ static void put_word(const struct job *job, uint64_t at, uint64_t value)
 
 static void fill_self(const struct job *job)
 {
-	const struct linked *out = job->out;
+	const struct linked_part *out = job->out;
 	uint64_t name = out->data.addr + job->names_off;
 
 	if (job->slp->states_symbol)
 		put_word(job, out->self + SELF_STATES,
-			 linked_symbol(out, job->slp, job->slp->states_symbol));
+			 linked_symbol(job->w->linked, job->slp, job->slp->states_symbol));
 	put_word(job, out->self + SELF_NAME, name);
 	name += strlen(job->slp->name) + 1;
 	for (size_t i = 0; i < job->slp->nr_objects; i++) {
@@ -244,7 +269,7 @@ static void fill_self(const struct job *job)
 /* Room for GOT entries, stubs and islands, now that their numbers are known. */
 static struct err *place_entries(struct job *job)
 {
-	struct linked *out = job->out;
+	struct linked_part *out = job->out;
 	size_t nr_stubs = 0;
 	struct err *err;
 
@@ -258,13 +283,13 @@ static struct err *place_entries(struct job *job)
 	buf_align(&out->code.bytes, 16);
 	job->stubs_off = buf_add(&out->code.bytes, NULL, job->arch->stub_size * nr_stubs);
 	buf_align(&out->code.bytes, 64);
-	out->islands_size = LINK_ISLAND_SIZE * slp_nr_funcs(job->slp);
+	out->islands_size = LINK_ISLAND_SIZE * job->slp_object->nr_funcs;
 	out->islands = buf_add(&out->code.bytes, NULL, out->islands_size);
 	buf_align(&out->code.bytes, 64);
 	out->dispatcher.start = buf_add(&out->code.bytes, NULL, out->dispatcher.size);
 	buf_align(&out->data.bytes, 16);
 	out->eh_object = buf_add(&out->data.bytes, NULL, EH_OBJECT_SIZE);
-	if (slp_needs_runtime(job->slp))
+	if (has_self(job))
 		place_self(job);
 	return NULL;
 }
@@ -277,25 +302,19 @@ static uint64_t page_of(uint64_t addr)
 
 static struct err *place_arena(struct job *job)
 {
-	struct linked *out = job->out;
-	uint64_t low = UINT64_MAX, high = 0;
+	struct linked_part *out = job->out;
 
-	for (size_t i = 0; i < job->slp->nr_objects; i++) {
-		if (job->objects[i]->start < low)
-			low = job->objects[i]->start;
-		if (job->objects[i]->end > high)
-			high = job->objects[i]->end;
-	}
 	out->code.size = maps_whole_pages(out->code.bytes.size);
 	out->rodata.size = maps_whole_pages(out->rodata.bytes.size);
 	out->data.size = maps_whole_pages(out->data.bytes.size);
 	out->arena.size = out->code.size + out->rodata.size + out->data.size;
-	out->arena.start = maps_find_room(&job->process->maps, low, high,
+	out->arena.start = maps_find_room(&job->w->maps, job->running->start, job->running->end,
 					  out->arena.size, job->arch->jump_reach);
 	if (!out->arena.start)
 		return UNSUPPORTED("no-room", "process %d has no %" PRIu64 " free bytes "
-				   "within reach of %s", job->process->pid,
-				   out->arena.size, job->objects[0]->name);
+				   "within reach of %s", job->w->process->pid,
+				   out->arena.size, job->running->name);
+	maps_take(&job->w->maps, out->arena.start, out->arena.size);
 	out->code.addr = out->arena.start;
 	out->rodata.addr = out->code.addr + out->code.size;
 	out->data.addr = out->rodata.addr + out->rodata.size;
@@ -303,11 +322,11 @@ static struct err *place_arena(struct job *job)
 	out->dispatcher.start += out->code.addr;
 	out->slots += out->rodata.addr;
 	out->eh_object += out->data.addr;
-	if (slp_has_callbacks(job->slp)) {
+	if (has_calls(job)) {
 		out->call_code += out->code.addr;
 		out->call_stack = out->data.addr;
 	}
-	if (slp_needs_runtime(job->slp)) {
+	if (has_self(job)) {
 		out->self += out->data.addr;
 		out->objects += out->data.addr;
 	}
@@ -322,14 +341,15 @@ static struct err *place_arena(struct job *job)
 uint64_t linked_symbol(const struct linked *linked, const struct slp *slp, uint32_t symbol)
 {
 	const struct symbol *sym = &slp->image->symtab.symbols[symbol];
+	const struct linked_part *part = &linked->parts[slp->section_object[sym->section]];
 
-	return linked->section_addr[sym->section] + sym->value;
+	return part->section_addr[sym->section] + sym->value;
 }
 
 static struct err *import_value(const struct job *job, const struct slp_ref *ref,
 				uint64_t *value)
 {
-	struct err *err = resolve_import(&job->resolver, job->objects[ref->object],
+	struct err *err = resolve_import(&job->w->resolver, job->w->objects[ref->object],
 					 ref->name, ref->version, value);
 
 	if (!err || !ref->weak || strcmp(err->reason, "symbol-not-found"))
@@ -357,8 +377,8 @@ static struct err *symbol_value(const struct job *job, uint32_t symbol, uint64_t
 		if (sym->section >= job->slp->image->nr_sections ||
 		    job->group[sym->section] == GROUP_NONE)
 			return UNSUPPORTED("bad-patch", "symbol %s is in no section that "
-					   "is loaded", sym->name);
-		*value = linked_symbol(job->out, job->slp, symbol);
+					   "is loaded near %s", sym->name, job->running->name);
+		*value = linked_symbol(job->w->linked, job->slp, symbol);
 		return NULL;
 	}
 	ref = slp_find_ref(job->slp, symbol);
@@ -367,14 +387,14 @@ static struct err *symbol_value(const struct job *job, uint32_t symbol, uint64_t
 	if (ref->kind == SLP_REF_IMPORT)
 		return import_value(job, ref, value);
 	if (ref->kind == SLP_REF_PATCH) {
-		*value = job->out->self;
+		*value = job->w->linked->parts[0].self;
 		return NULL;
 	}
 	if (ref->kind == SLP_REF_IFUNC)
-		return resolve_ifunc(&job->resolver, job->objects[ref->object],
+		return resolve_ifunc(&job->w->resolver, job->w->objects[ref->object],
 				     ref->name, ref->vaddr, value);
 	*value = ref->kind == SLP_REF_ADDRESS ?
-		 job->objects[ref->object]->bias + ref->vaddr : ref->vaddr;
+		 job->w->objects[ref->object]->bias + ref->vaddr : ref->vaddr;
 	return NULL;
 }
 
@@ -402,18 +422,18 @@ static struct err *entry_words(const struct job *job, const struct entry *entry,
 	if ((err = tls_ref(job, entry->symbol, &ref)))
 		return err;
 	if (entry->formula == RELOC_GOT_TP) {
-		err = resolve_tp_offset(&job->resolver, job->objects[ref->object],
+		err = resolve_tp_offset(&job->w->resolver, job->w->objects[ref->object],
 					ref->vaddr, &tp_offset);
 		words[0] = (uint64_t)tp_offset;
 		return err;
 	}
 	words[1] = entry->formula == RELOC_TLS_GD ? ref->vaddr - (uint64_t)job->arch->dtp_bias : 0;
-	return resolve_tls_module(&job->resolver, job->objects[ref->object], &words[0]);
+	return resolve_tls_module(&job->w->resolver, job->w->objects[ref->object], &words[0]);
 }
 
 static struct err *fill_entries(struct job *job)
 {
-	struct linked *out = job->out;
+	struct linked_part *out = job->out;
 	bool (*put_stub)(uint8_t *out, uint64_t at, uint64_t slot) =
 		job->arch->put_call_stub ? job->arch->put_call_stub : job->arch->put_far_jump;
 	uint64_t stub_off = job->stubs_off, words[2];
@@ -462,8 +482,8 @@ static bool is_patch(const struct job *job, uint64_t addr)
 /* A call there leaves the object. */
 static bool leaves(const struct job *job, uint64_t addr)
 {
-	return !is_patch(job, addr) && (addr < job->objects[0]->start ||
-					addr >= job->objects[0]->end);
+	return !is_patch(job, addr) && (addr < job->running->start ||
+					addr >= job->running->end);
 }
 
 /* From a function's address to where the object's own code calls it. */
@@ -473,7 +493,7 @@ static uint64_t local_entry(const struct job *job, uint64_t addr)
 	const struct link_group *code = &job->out->code;
 	uint64_t off = addr - code->addr;
 	const uint8_t *bytes = !is_patch(job, addr) ?
-		image_at(job->objects[0]->image, addr - job->objects[0]->bias, ENTRY) :
+		image_at(job->running->image, addr - job->running->bias, ENTRY) :
 		off + ENTRY <= code->bytes.size ? code->bytes.data + off : NULL;
 
 	return bytes ? job->arch->entry_keep(bytes, ENTRY) : 0;
@@ -493,7 +513,7 @@ static struct err *compute(const struct job *job, const struct reloc *rel,
 	case RELOC_TP:
 		if ((err = tls_ref(job, rel->symbol, &ref)))
 			return err;
-		err = resolve_tp_offset(&job->resolver, job->objects[ref->object],
+		err = resolve_tp_offset(&job->w->resolver, job->w->objects[ref->object],
 					ref->vaddr, &tp_offset);
 		*value = (uint64_t)tp_offset + A;
 		return err;
@@ -606,70 +626,125 @@ static struct err *apply_relocs(struct job *job, uint32_t section)
 /* B: of the object that is patched, whose code and the patch's share it, or our own. */
 static struct err *find_base(struct job *job)
 {
-	const struct section *got = image_find_section(job->objects[0]->image, ".got");
+	const struct section *got = image_find_section(job->running->image, ".got");
 
 	job->base = job->out->rodata.addr + job->got_off;
 	if (!job->arch->base_in_got)
 		return NULL;
-	if (!got || job->slp->nr_objects != 1)
+	if (!got)
 		return UNSUPPORTED("no-toc", "%s: where the TOC of its code is cannot be told",
-				   job->objects[0]->name);
-	job->base = job->objects[0]->bias + got->vaddr + job->arch->base_in_got;
+				   job->running->name);
+	job->base = job->running->bias + got->vaddr + job->arch->base_in_got;
 	return NULL;
 }
 
-static struct err *link_all(struct job *job)
+/* Its size is known then, and where it is. */
+static struct err *place_part(struct job *job)
 {
 	struct err *err;
 
 	/* The slots come first in their group, so they share one page. */
-	buf_add(&job->out->rodata.bytes, NULL, 8 * slp_nr_funcs(job->slp));
+	buf_add(&job->out->rodata.bytes, NULL, 8 * job->slp_object->nr_funcs);
 	/* A stack that overflows meets the read-only group in front of it. */
-	if (slp_has_callbacks(job->slp))
+	if (has_calls(job))
 		buf_add(&job->out->data.bytes, NULL, LINK_CALL_STACK);
 	if ((err = place_sections(job)) || (err = place_eh_frame(job)) ||
-	    (err = place_entries(job)) ||
-	    (err = place_arena(job)) || (err = find_base(job)) || (err = fill_entries(job)))
+	    (err = place_entries(job)))
+		return err;
+	return place_arena(job);
+}
+
+static struct err *fill_part(struct job *job)
+{
+	struct err *err;
+
+	if ((err = find_base(job)) || (err = fill_entries(job)))
 		return err;
 	for (size_t i = 0; i < job->slp->image->nr_sections; i++)
 		if (job->group[i] != GROUP_NONE && (err = apply_relocs(job, (uint32_t)i)))
 			return err;
-	if (slp_needs_runtime(job->slp))
+	if (has_self(job))
 		fill_self(job);
 	return NULL;
+}
+
+static void job_init(struct job *job, struct whole *w, size_t object)
+{
+	size_t nr = w->slp->image->nr_sections;
+
+	*job = (struct job){ .w = w, .arch = w->arch, .slp = w->slp, .object = object,
+			     .slp_object = &w->slp->objects[object],
+			     .running = w->objects[object],
+			     .out = &w->linked->parts[object],
+			     .group = mem_alloc(nr * sizeof(*job->group)),
+			     .off = mem_alloc(nr * sizeof(*job->off)) };
+	job->out->section_addr = mem_alloc(nr * sizeof(*job->out->section_addr));
+}
+
+static void job_done(struct job *job)
+{
+	free(job->group);
+	free(job->off);
+	free(job->entries);
+}
+
+/* All are placed before the first is filled: the first has addresses of the others. */
+static struct err *link_parts(struct whole *w, struct job *jobs)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < w->linked->nr_parts && !err; i++)
+		err = place_part(&jobs[i]);
+	for (size_t i = 0; i < w->linked->nr_parts && !err; i++)
+		err = fill_part(&jobs[i]);
+	return err;
 }
 
 struct err *link_patch(const struct process *process, const struct slp *slp,
 		       const struct object *const *objects, size_t nr_stubs,
 		       struct linked *linked)
 {
-	size_t nr = slp->image->nr_sections;
-	struct job job = { .process = process, .arch = process->arch, .slp = slp,
-			   .objects = objects, .out = linked };
+	struct whole w = { .process = process, .arch = process->arch, .slp = slp,
+			   .objects = objects, .linked = linked };
+	AUTO_FREE struct job *jobs = mem_alloc(slp->nr_objects * sizeof(*jobs));
 	struct err *err;
 
-	*linked = (struct linked){ .section_addr = mem_alloc(nr * 8) };
-	linked->dispatcher.size = link_stubs_at(process->arch) +
-				  nr_stubs * process->arch->dispatch_stub_size;
-	job.group = mem_alloc(nr * sizeof(*job.group));
-	job.off = mem_alloc(nr * sizeof(*job.off));
-	err = resolver_init(&job.resolver, process);
+	*linked = (struct linked){ .nr_parts = slp->nr_objects };
+	linked->parts = mem_alloc(slp->nr_objects * sizeof(*linked->parts));
+	maps_copy(&process->maps, &w.maps);
+	for (size_t i = 0; i < slp->nr_objects; i++)
+		job_init(&jobs[i], &w, i);
+	linked->parts[0].dispatcher.size = link_stubs_at(process->arch) +
+					   nr_stubs * process->arch->dispatch_stub_size;
+	err = resolver_init(&w.resolver, process);
 	if (!err)
-		err = link_all(&job);
-	resolver_done(&job.resolver);
-	free(job.group);
-	free(job.off);
-	free(job.entries);
+		err = link_parts(&w, jobs);
+	resolver_done(&w.resolver);
+	maps_done(&w.maps);
+	for (size_t i = 0; i < slp->nr_objects; i++)
+		job_done(&jobs[i]);
 	if (err)
 		linked_done(linked);
 	return err;
 }
 
+uint64_t linked_memory(const struct linked *linked)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < linked->nr_parts; i++)
+		size += linked->parts[i].arena.size;
+	return size;
+}
+
 void linked_done(struct linked *linked)
 {
-	buf_done(&linked->code.bytes);
-	buf_done(&linked->rodata.bytes);
-	buf_done(&linked->data.bytes);
-	free(linked->section_addr);
+	for (size_t i = 0; i < linked->nr_parts; i++) {
+		buf_done(&linked->parts[i].code.bytes);
+		buf_done(&linked->parts[i].rodata.bytes);
+		buf_done(&linked->parts[i].data.bytes);
+		free(linked->parts[i].section_addr);
+	}
+	free(linked->parts);
 	*linked = (struct linked){ 0 };
 }

@@ -3,9 +3,11 @@
  * Linking a patch into a running process, as the dynamic linker would and
  * without it: the result is bytes and addresses; nothing is written here.
  *
- * The arena, one run of mappings near the patched objects:
+ * Beside each object that the patch is of it has an arena, one run of mappings within
+ * reach of that object:
  *
- *   code     r-x   the patch's code, stubs for far calls, islands, room for the dispatcher
+ *   code     r-x   new code of the object's, stubs for far calls, islands; in the first
+ *                  arena room for the dispatcher
  *   rodata   r--   the page of slots, constants, GOT, .eh_frame
  *   data     rw-   new variables
  *
@@ -35,23 +37,30 @@ struct link_group {
 	struct buf bytes;   /* at most size */
 };
 
-struct linked {
+/* What is beside one object. */
+struct linked_part {
 	struct range arena;
 	struct link_group code, rodata, data;
-	uint64_t islands;   /* address; LINK_ISLAND_SIZE bytes a function */
+	uint64_t islands;   /* address; LINK_ISLAND_SIZE bytes a function of the object's */
 	size_t islands_size;
-	struct range dispatcher; /* in code: room for one of that many stubs */
 	uint64_t slots;     /* address; 8 bytes a function, all in one page */
 	uint64_t eh_frame;
 	size_t eh_frame_size; /* with the zero record at its end */
 	size_t eh_frame_room; /* more records can be added until it has that size */
 	uint64_t eh_object; /* room for what libgcc's list wants, in data */
+	uint64_t *section_addr; /* by number in the patch file; 0: not loaded, or elsewhere */
+	/* ---- only in the first: what the patch has once */
+	struct range dispatcher; /* in code: room for one of that many stubs */
 	/* Where the patch needs it, else 0; the layouts are include/stitch/livepatch.h's. */
 	uint64_t self;      /* struct klp_patch, in data: runtime and prev are not filled in */
 	uint64_t objects;   /* struct klp_object for each of the patch's, in data */
 	uint64_t call_code; /* CALL_CODE_SIZE bytes in code for calls in the target */
 	uint64_t call_stack; /* LINK_CALL_STACK bytes of data, its beginning */
-	uint64_t *section_addr; /* by number in the patch file; 0: not loaded */
+};
+
+struct linked {
+	struct linked_part *parts; /* one for each object of the patch, in its order */
+	size_t nr_parts;
 };
 
 /* Where a dispatcher's stubs begin in its code. */
@@ -63,7 +72,7 @@ static inline size_t link_stubs_at(const struct arch *arch)
 /*
  * objects: which object of the process each object of the patch is; the dispatcher gets
  * room for nr_stubs functions.
- * Errors: no-room, relocation-unknown, out-of-reach, tls-new, and resolve.h's.
+ * Errors: bad-patch, no-room, relocation-unknown, out-of-reach, tls-new, and resolve.h's.
  */
 struct err *link_patch(const struct process *process, const struct slp *slp,
 		       const struct object *const *objects, size_t nr_stubs,
@@ -74,5 +83,7 @@ void linked_done(struct linked *linked);
 
 /* The address of a symbol that the patch defines. */
 uint64_t linked_symbol(const struct linked *linked, const struct slp *slp, uint32_t symbol);
+/* The bytes of the target's that all arenas take. */
+uint64_t linked_memory(const struct linked *linked);
 
 #endif

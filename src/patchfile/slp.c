@@ -117,6 +117,50 @@ static bool load_callbacks(const struct slp *slp, const json_t *from,
 	return true;
 }
 
+/* A patch of one object has no need to say it. */
+static bool load_sections(struct slp *slp, const json_t *meta)
+{
+	const json_t *array = json_object_get(meta, "sections"), *item;
+	size_t i;
+
+	slp->section_object = mem_alloc(slp->image->nr_sections * sizeof(uint32_t));
+	if (slp->nr_objects < 2)
+		return true;
+	json_array_foreach(array, i, item) {
+		json_int_t object = json_integer_value(item);
+
+		/* Section 0 of an ELF file is none. */
+		if (i + 1 >= slp->image->nr_sections || object < 0 ||
+		    (size_t)object >= slp->nr_objects)
+			return false;
+		slp->section_object[i + 1] = (uint32_t)object;
+	}
+	return json_is_array(array);
+}
+
+static bool is_beside(const struct slp *slp, uint32_t symbol, size_t object)
+{
+	uint32_t section = slp->image->symtab.symbols[symbol].section;
+
+	return section < slp->image->nr_sections && slp->section_object[section] == object;
+}
+
+/* What an object has of the patch is linked beside it. */
+static bool check_sections(const struct slp *slp, size_t object)
+{
+	const struct slp_object *o = &slp->objects[object];
+	bool good = true;
+
+	for (size_t i = 0; i < o->nr_funcs; i++) {
+		good &= is_beside(slp, o->funcs[i].symbol, object);
+		for (size_t j = 0; j < o->funcs[i].nr_part_symbols; j++)
+			good &= is_beside(slp, o->funcs[i].part_symbols[j], object);
+	}
+	for (unsigned i = 0; i < NR_CALLBACKS; i++)
+		good &= !o->callbacks[i] || is_beside(slp, o->callbacks[i], object);
+	return good;
+}
+
 static bool load_states(struct slp *slp, const json_t *meta)
 {
 	const json_t *array = json_object_get(meta, "states"), *item;
@@ -222,6 +266,12 @@ static struct err *load_meta(struct slp *slp, const json_t *meta)
 		if ((err = load_object(slp, item, ARRAY_ADD(slp->objects,
 							    slp->nr_objects))))
 			return err;
+	if (!load_sections(slp, meta))
+		return BAD("it does not say whose its sections are");
+	for (i = 0; i < slp->nr_objects; i++)
+		if (!check_sections(slp, i))
+			return BAD("what %s has of it is another object's",
+				   slp->objects[i].name);
 	json_array_foreach(refs, i, item)
 		if (!load_ref(slp, item, ARRAY_ADD(slp->refs, slp->nr_refs)))
 			return BAD("reference number %zu cannot be read", i + 1);
@@ -318,6 +368,7 @@ void slp_free(struct slp *slp)
 		free(slp->notes[i].text);
 	}
 	free(slp->objects);
+	free(slp->section_object);
 	free(slp->states);
 	free(slp->refs);
 	free(slp->notes);

@@ -11,10 +11,10 @@
 #include "image.h"
 
 enum {
-	SLP_FORMAT = 2,      /* 1: without callbacks and states */
+	SLP_FORMAT = 3,      /* 1: one object, no callbacks, no states; 2: with those */
 	SLP_HASH_SIZE = 32,  /* SHA-256 */
 	SLP_MAX_ALIGN = 4096, /* of a section: what is mapped is aligned so */
-	SLP_MAX_FUNCS = 512, /* in one patch: their slots share one page */
+	SLP_MAX_FUNCS = 512, /* in one patch: the slots of an object share one page */
 };
 
 struct slp_part {
@@ -86,6 +86,7 @@ struct slp {
 	bool keep_memory;     /* addresses of new functions are stored somewhere */
 	struct slp_object *objects;
 	size_t nr_objects;
+	uint32_t *section_object; /* by section: the object that it is linked beside */
 	struct slp_ref *refs;
 	size_t nr_refs;
 	struct slp_state *states;
@@ -125,6 +126,7 @@ struct slp_out_section {
 	char *name;
 	uint32_t type;
 	uint64_t flags, align;
+	size_t object;        /* that it is linked beside */
 	struct buf data;      /* of SHT_NOBITS: only its size counts */
 	struct slp_out_reloc *relocs;
 	size_t nr_relocs;
@@ -149,7 +151,7 @@ struct slp_out {
 uint32_t slp_out_symbol(struct slp_out *out, const char *name, uint8_t type,
 			uint32_t section, uint64_t value, uint64_t size);
 uint32_t slp_out_section(struct slp_out *out, const char *name, uint32_t type,
-			 uint64_t flags, uint64_t align);
+			 uint64_t flags, uint64_t align, size_t object);
 /*
  * Writes the file anew or not at all (a temporary file, renamed).  meta's
  * symbol numbers are those that slp_out_symbol() gave.

@@ -27,7 +27,7 @@ uint32_t slp_out_symbol(struct slp_out *out, const char *name, uint8_t type,
 }
 
 uint32_t slp_out_section(struct slp_out *out, const char *name, uint32_t type,
-			 uint64_t flags, uint64_t align)
+			 uint64_t flags, uint64_t align, size_t object)
 {
 	struct slp_out_section *sec = ARRAY_ADD(out->sections, out->nr_sections);
 
@@ -35,6 +35,7 @@ uint32_t slp_out_section(struct slp_out *out, const char *name, uint32_t type,
 	sec->type = type;
 	sec->flags = flags;
 	sec->align = align ? align : 1;
+	sec->object = object;
 	return (uint32_t)out->nr_sections - 1;
 }
 

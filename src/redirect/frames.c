@@ -17,7 +17,7 @@ enum {
 
 struct writer {
 	const struct process *process;
-	struct linked *linked;
+	struct linked_part *part;
 	bool has_cie;
 	size_t cie;        /* offset of the last one in .eh_frame */
 	uint8_t cie_ra;    /* where its return address is, */
@@ -141,16 +141,16 @@ static void put_row(struct fde *fde, uint64_t addr, const struct cfi_row *row)
 
 /* ---- writing records ------------------------------------------------------- */
 
-static uint8_t *eh_end(const struct linked *linked)
+static uint8_t *eh_end(const struct linked_part *part)
 {
 	/* The zero that ends the records is overwritten, and stands behind them again. */
-	return linked->rodata.bytes.data + (linked->eh_frame - linked->rodata.addr) +
-	       linked->eh_frame_size - 4;
+	return part->rodata.bytes.data + (part->eh_frame - part->rodata.addr) +
+	       part->eh_frame_size - 4;
 }
 
-static size_t room_left(const struct linked *linked)
+static size_t room_left(const struct linked_part *part)
 {
-	return linked->eh_frame_room - linked->eh_frame_size;
+	return part->eh_frame_room - part->eh_frame_size;
 }
 
 /* One record: its length, a word, what it has, padded.  False: there is no room. */
@@ -158,15 +158,15 @@ static bool put_record(struct writer *w, uint64_t word, const struct buf *body)
 {
 	size_t size = ((8 + body->size + ALIGN - 1) & ~(size_t)(ALIGN - 1)) - 4;
 	bool be = w->process->arch->big_endian;
-	uint8_t *at = eh_end(w->linked);
+	uint8_t *at = eh_end(w->part);
 
-	if (4 + size > room_left(w->linked))
+	if (4 + size > room_left(w->part))
 		return false;
 	memset(at, DW_CFA_nop, 4 + size + 4);
 	bytes_put(at, 4, size, be);
 	bytes_put(at + 4, 4, word, be);
 	memcpy(at + 8, body->data, body->size);
-	w->linked->eh_frame_size += 4 + size;
+	w->part->eh_frame_size += 4 + size;
 	return true;
 }
 
@@ -181,7 +181,7 @@ static bool need_cie(struct writer *w, uint8_t ra)
 	put_byte(&buf, 1);
 	buf_add_str(&buf, w->is_b_key ? "zRB" : "zR");
 	buf_add(&buf, rest, sizeof(rest));
-	w->cie = w->linked->eh_frame_size - 4;
+	w->cie = w->part->eh_frame_size - 4;
 	w->cie_ra = ra;
 	w->cie_is_b = w->is_b_key;
 	w->has_cie = put_record(w, 0, &buf);
@@ -200,7 +200,7 @@ static void put_fde(struct writer *w, struct fde *fde, uint64_t size)
 	buf_add(&body, words, sizeof(words));
 	buf_add(&body, fde->ops.data, fde->ops.size);
 	if (!fde->bad && need_cie(w, fde->now.row.ra_col))
-		put_record(w, w->linked->eh_frame_size - w->cie, &body);
+		put_record(w, w->part->eh_frame_size - w->cie, &body);
 	buf_done(&fde->ops);
 }
 
@@ -249,7 +249,7 @@ static bool pair_insns(const struct writer *w, const struct unwind_code *code,
 		       const struct record_func *func, struct original *o)
 {
 	const struct arch *arch = w->process->arch;
-	const struct link_group *out = &w->linked->code;
+	const struct link_group *out = &w->part->code;
 	uint64_t from = func->site, at = func->displaced;
 	struct insn old, new;
 
@@ -295,7 +295,7 @@ static bool read_original(struct writer *w, const struct record_func *func,
 static void add_undo(const struct writer *w, const struct record_func *func, uint64_t island,
 		     struct original *o)
 {
-	const struct link_group *out = &w->linked->code;
+	const struct link_group *out = &w->part->code;
 	struct insn insn;
 
 	if (func->new_addr - island >= LINK_ISLAND_SIZE ||
@@ -356,7 +356,7 @@ static void put_dispatch_row(const struct writer *w, struct fde *fde, uint64_t f
 static void add_dispatcher(struct writer *w)
 {
 	const struct arch *arch = w->process->arch;
-	const struct range *range = &w->linked->dispatcher;
+	const struct range *range = &w->part->dispatcher;
 	uint64_t stub = range->start + link_stubs_at(arch), end = range->start + range->size;
 	struct fde fde = begin_fde(range->start);
 
@@ -369,13 +369,13 @@ static void add_dispatcher(struct writer *w)
 }
 
 void frames_add(const struct process *process, const struct record_func *funcs, size_t nr,
-		struct linked *linked)
+		struct linked_part *part)
 {
-	struct writer w = { .process = process, .linked = linked };
+	struct writer w = { .process = process, .part = part };
 
 	for (size_t i = 0; i < nr; i++)
-		add_function(&w, &funcs[i], linked->islands + i * LINK_ISLAND_SIZE);
+		add_function(&w, &funcs[i], part->islands + i * LINK_ISLAND_SIZE);
 	/* Without a stub nobody comes to it. */
-	if (linked->dispatcher.size > link_stubs_at(process->arch))
+	if (part->dispatcher.size > link_stubs_at(process->arch))
 		add_dispatcher(&w);
 }

@@ -9,7 +9,7 @@
  * what the object's own .eh_frame says of the instructions that were copied, a gate what
  * it says of the first of them.
  *
- * All of it is in the arena.  Landings are not, and have none: libgcc asks the one object
+ * All of it is in the object's arena.  Landings are not, and have none: libgcc asks the one object
  * of its list that begins nearest below a pc, and no other (unwind-dw2-fde.c), so no two
  * patches' may be mixed.  Who is interrupted in front of a landing's one instruction has
  * its trace end there.
@@ -22,11 +22,11 @@
 #include "record.h"
 
 /*
- * Adds the records of nr functions, whose islands are linked's, in order, and of the
- * dispatcher to linked's .eh_frame.  Functions whose object says nothing of them are left
+ * Adds the records of nr functions, those of the part in order, to its .eh_frame, and of
+ * the dispatcher, if that is in it.  Functions whose object says nothing of them are left
  * out.
  */
 void frames_add(const struct process *process, const struct record_func *funcs, size_t nr,
-		struct linked *linked);
+		struct linked_part *part);
 
 #endif

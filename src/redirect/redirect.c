@@ -101,12 +101,12 @@ static struct err *refuse_entry(const struct entry *entry, const struct record_f
 
 /* The gate: at the island if the entry's jump can lead there, else at a landing. */
 static struct err *place_gate(const struct process *process, const struct entry *entry,
-			      uint64_t island, unsigned n, struct linked *linked,
+			      uint64_t island, size_t n, struct linked_part *part,
 			      struct landings *landings, struct record_func *out)
 {
 	const struct arch *arch = process->arch;
 	uint64_t target = redirect_below(out, entry->top), first, last;
-	uint8_t *bytes = linked->code.bytes.data + (island - linked->code.addr);
+	uint8_t *bytes = part->code.bytes.data + (island - part->code.addr);
 	const struct landing *landing;
 	struct err *err;
 
@@ -129,24 +129,25 @@ static struct err *place_gate(const struct process *process, const struct entry 
 		out->held = true;
 	}
 	out->gate = island;
-	out->slot = linked->slots + 8 * n;
+	out->slot = part->slots + 8 * n;
 	if (!arch->put_far_jump(bytes, island, out->slot))
 		return REFUSE("out-of-reach", "the patch is too large");
-	bytes_put(linked->rodata.bytes.data + (out->slot - linked->rodata.addr), 8, target,
+	bytes_put(part->rodata.bytes.data + (out->slot - part->rodata.addr), 8, target,
 		  arch->big_endian);
 	return NULL;
 }
 
 struct err *redirect_prepare(const struct process *process, const struct record *record,
-			     const struct object *object, const struct slp *slp,
-			     const struct slp_func *func, unsigned n,
-			     struct linked *linked, struct landings *landings,
-			     struct record_func *out)
+			     const struct object *running, const struct slp *slp,
+			     size_t object, size_t n, struct linked *linked,
+			     struct landings *landings, struct record_func *out)
 {
-	uint64_t island = linked->islands + n * LINK_ISLAND_SIZE;
-	uint8_t *bytes = linked->code.bytes.data + (island - linked->code.addr);
+	const struct slp_func *func = &slp->objects[object].funcs[n];
+	struct linked_part *part = &linked->parts[object];
+	uint64_t island = part->islands + n * LINK_ISLAND_SIZE;
+	uint8_t *bytes = part->code.bytes.data + (island - part->code.addr);
 	struct entry entry;
-	struct err *err = entry_check(process, record, object, func, &entry);
+	struct err *err = entry_check(process, record, running, func, &entry);
 
 	if (err)
 		return err;
@@ -156,7 +157,7 @@ struct err *redirect_prepare(const struct process *process, const struct record 
 	if ((err = entry_displace(&entry, out->displaced, bytes + LINK_ISLAND_COPY,
 				  LINK_ISLAND_SIZE - LINK_ISLAND_COPY - ARCH_UNDO_MAX)))
 		return err;
-	return place_gate(process, &entry, island, n, linked, landings, out);
+	return place_gate(process, &entry, island, n, part, landings, out);
 }
 
 uint64_t redirect_below(const struct record_func *func, const struct record_func *below)

@@ -29,15 +29,15 @@
 #include "slp.h"
 
 /*
- * Plans the redirection of func, number n of linked: fills its island and its record; its
- * slot's first value leads below.  Landings that it needs are added.  Errors: those of
+ * Plans the redirection of function n of an object of the patch, which is running in the
+ * process: fills its island and its record; its slot's first value leads below.  Landings that it needs are added.  Errors: those of
  * entry_check(), cannot-move, no-landing, out-of-reach.
  */
 struct err *redirect_prepare(const struct process *process, const struct record *record,
-			     const struct object *object, const struct slp *slp,
-			     const struct slp_func *func, unsigned n,
-			     struct linked *linked, struct landings *landings,
-			     struct record_func *out) __attribute__((warn_unused_result));
+			     const struct object *running, const struct slp *slp,
+			     size_t object, size_t n, struct linked *linked,
+			     struct landings *landings, struct record_func *out)
+	__attribute__((warn_unused_result));
 
 /* What stands at an entry now. */
 enum redirect_entry {

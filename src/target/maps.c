@@ -115,6 +115,26 @@ void maps_done(struct maps *maps)
 	*maps = (struct maps){ 0 };
 }
 
+void maps_copy(const struct maps *from, struct maps *to)
+{
+	*to = (struct maps){ .nr = from->nr };
+	to->map = mem_dup(from->map, from->nr * sizeof(*from->map));
+}
+
+void maps_take(struct maps *maps, uint64_t start, uint64_t size)
+{
+	AUTO_FREE struct map *old = maps->map;
+	size_t at = 0, nr = maps->nr;
+
+	while (at < nr && old[at].start < start)
+		at++;
+	maps->map = mem_alloc((nr + 1) * sizeof(*old));
+	memcpy(maps->map, old, at * sizeof(*old));
+	maps->map[at] = (struct map){ .start = start, .end = start + size, .path = "" };
+	memcpy(maps->map + at + 1, old + at, (nr - at) * sizeof(*old));
+	maps->nr = nr + 1;
+}
+
 const struct map *maps_find(const struct maps *maps, uint64_t addr)
 {
 	size_t low = 0, high = maps->nr;

@@ -33,6 +33,10 @@ struct err *maps_text(pid_t pid, char **text) __attribute__((warn_unused_result)
 void maps_done(struct maps *maps);
 #define AUTO_MAPS __attribute__((cleanup(maps_done)))
 
+/* The mappings alone, for who plans; they name the paths of what they are copied from. */
+void maps_copy(const struct maps *from, struct maps *to);
+/* What is planned is no room for anything else: [start, start + size) was free. */
+void maps_take(struct maps *maps, uint64_t start, uint64_t size);
 const struct map *maps_find(const struct maps *maps, uint64_t addr);
 /* In whole pages of this machine: 4 KiB, or what its kernel has (64 on some). */
 uint64_t maps_whole_pages(uint64_t size);

@@ -52,6 +52,7 @@ static void patch_free(struct record_patch *patch)
 		record_func_done(&patch->funcs[i]);
 	free(patch->funcs);
 	free(patch->landings);
+	free(patch->parts);
 	for (size_t i = 0; i < patch->nr_objects; i++)
 		free(patch->objects[i].name);
 	free(patch->objects);
@@ -90,6 +91,23 @@ void record_remove(struct record *record, struct record_patch *patch)
 	record->patches = kept;
 	record->nr_patches = nr;
 	patch_free(patch);
+}
+
+uint64_t record_memory(const struct record_patch *patch)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < patch->nr_parts; i++)
+		size += patch->parts[i].arena.size;
+	return size;
+}
+
+bool record_has_eh(const struct record_patch *patch)
+{
+	for (size_t i = 0; i < patch->nr_parts; i++)
+		if (patch->parts[i].eh_object)
+			return true;
+	return false;
 }
 
 struct record_patch *record_find(const struct record *record, const char *name)
@@ -297,14 +315,54 @@ static bool get_livepatch(const json_t *from, struct record_patch *patch)
 	return patch->calling <= RECORD_CALLBACKS * patch->nr_objects;
 }
 
+static json_t *put_parts(const struct record_patch *patch)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < patch->nr_parts; i++) {
+		const struct record_part *part = &patch->parts[i];
+
+		json_array_append_new(array, json_pack("{so,so,so,so,so,so,so,so}",
+			"arena", put_range(part->arena), "code", put_range(part->code),
+			"rodata", put_range(part->rodata), "data", put_range(part->data),
+			"islands", put_range(part->islands),
+			"eh_frame", put_hex(part->eh_frame),
+			"eh_frame_size", put_hex(part->eh_frame_size),
+			"eh_object", put_hex(part->eh_object)));
+	}
+	return array;
+}
+
+static bool get_part(const json_t *from, struct record_part *part)
+{
+	return get_range(from, "arena", &part->arena) &&
+	       get_range(from, "code", &part->code) &&
+	       get_range(from, "rodata", &part->rodata) &&
+	       get_range(from, "data", &part->data) &&
+	       get_range(from, "islands", &part->islands) &&
+	       get_hex(from, "eh_frame", &part->eh_frame) &&
+	       get_hex(from, "eh_frame_size", &part->eh_frame_size) &&
+	       get_hex(from, "eh_object", &part->eh_object);
+}
+
+static bool get_parts(const json_t *from, struct record_patch *patch)
+{
+	const json_t *parts = json_object_get(from, "parts"), *item;
+	size_t i;
+
+	json_array_foreach(parts, i, item)
+		if (!get_part(item, ARRAY_ADD(patch->parts, patch->nr_parts)))
+			return false;
+	return patch->nr_parts;
+}
+
 static json_t *put_patch(const struct record_patch *patch)
 {
 	json_t *funcs = json_array();
 
 	for (size_t i = 0; i < patch->nr_funcs; i++)
 		json_array_append_new(funcs, put_func(&patch->funcs[i]));
-	return json_pack("{ss,ss,so,ss,sI,ss,sb,sb,sb,so,so,so,so,so,so,so,so,so,so,sI,so,"
-			 "so,so,so,so,so,so}",
+	return json_pack("{ss,ss,so,ss,sI,ss,sb,sb,sb,so,so,so,sI,so,so,so,so,so,so,so}",
 			 "name", patch->name, "digest", patch->digest,
 			 "dispatcher", put_range(patch->dispatcher),
 			 "description", patch->description,
@@ -312,15 +370,8 @@ static json_t *put_patch(const struct record_patch *patch)
 			 "state", state_names[patch->state],
 			 "replace", patch->replace, "keep_memory", patch->keep_memory,
 			 "forced", patch->forced,
-			 "arena", put_range(patch->arena),
-			 "code", put_range(patch->code),
-			 "rodata", put_range(patch->rodata),
-			 "data", put_range(patch->data),
-			 "islands", put_range(patch->islands),
+			 "parts", put_parts(patch),
 			 "landings", put_ranges(patch->landings, patch->nr_landings),
-			 "eh_frame", put_hex(patch->eh_frame),
-			 "eh_frame_size", put_hex(patch->eh_frame_size),
-			 "eh_object", put_hex(patch->eh_object),
 			 "dispatch", put_hex(patch->dispatch),
 			 "dispatch_bits", (json_int_t)patch->dispatch_bits,
 			 "functions", funcs,
@@ -358,18 +409,12 @@ static bool get_patch(const json_t *from, struct record_patch *patch)
 	    !get_string(from, "digest", &patch->digest) ||
 	    !get_string(from, "description", &patch->description) ||
 	    !get_state(from, &patch->state) ||
-	    !get_range(from, "arena", &patch->arena) ||
-	    !get_range(from, "code", &patch->code) ||
-	    !get_range(from, "rodata", &patch->rodata) ||
-	    !get_range(from, "data", &patch->data) ||
-	    !get_range(from, "islands", &patch->islands) ||
+	    !get_parts(from, patch) ||
 	    !get_range(from, "dispatcher", &patch->dispatcher) ||
 	    !get_ranges(from, "landings", &patch->landings, &patch->nr_landings) ||
 	    !get_hex(from, "dispatch", &patch->dispatch) ||
 	    bits < (patch->dispatch ? 1 : 0) || bits > MAX_DISPATCH_BITS ||
-	    !get_hex(from, "eh_frame", &patch->eh_frame) ||
-	    !get_hex(from, "eh_frame_size", &patch->eh_frame_size) ||
-	    !get_hex(from, "eh_object", &patch->eh_object) || !json_is_array(funcs))
+	    !json_is_array(funcs))
 		return false;
 	json_array_foreach(funcs, i, item)
 		if (!get_func(item, ARRAY_ADD(patch->funcs, patch->nr_funcs)))
@@ -428,7 +473,7 @@ static struct err *read_mapping(const struct process *process, struct record *re
 	if (err)
 		return err;
 	version = bytes_get(head + AT_VERSION, 4, false);
-	/* Formats 1 to 3 were never released. */
+	/* Formats 1 to 4 were never released. */
 	if (version < RECORD_VERSION)
 		return BAD("it has the format %" PRIu64 " of an older stitch", version);
 	if (version > RECORD_VERSION)

@@ -17,7 +17,7 @@
 
 enum {
 	RECORD_SIZE = 1 << 20,
-	RECORD_VERSION = 4,
+	RECORD_VERSION = 5,
 	RECORD_OLD_BYTES = 16,
 	RECORD_CALLBACKS = 4,
 };
@@ -61,6 +61,15 @@ struct record_state {
 	uint64_t id, version;
 };
 
+/* What a patch has beside one of the objects that it is of. */
+struct record_part {
+	struct range arena;   /* code, rodata and data: one run of mappings */
+	struct range code, rodata, data; /* r-x, r--, rw- */
+	struct range islands; /* in code: gates and displaced copies */
+	uint64_t eh_frame, eh_frame_size;
+	uint64_t eh_object;   /* what libgcc's list points to; 0: not in it */
+};
+
 /* In the order of a patch's life; see the table in transition/apply.h. */
 enum patch_state {
 	PATCH_LOADING,   /* its memory may be there; no entry leads to it */
@@ -81,14 +90,11 @@ struct record_patch {
 	bool replace;         /* older patches go when it is applied */
 	bool keep_memory;     /* addresses of new code may be stored anywhere */
 	bool forced;          /* threads were switched unchecked: it stays for ever */
-	struct range arena;   /* code, rodata and data: one run of mappings */
-	struct range code, rodata, data; /* r-x, r--, rw- */
-	struct range islands; /* in code: gates and displaced copies */
+	struct record_part *parts; /* at least one */
+	size_t nr_parts;
 	struct range *landings; /* r-x: gates that have to be elsewhere */
 	size_t nr_landings;
-	uint64_t eh_frame, eh_frame_size;
-	uint64_t eh_object;   /* what libgcc's list points to; 0: not in it */
-	struct range dispatcher; /* in code: room for the dispatcher and its stubs */
+	struct range dispatcher; /* in a part's code: room for the dispatcher and its stubs */
 	uint64_t dispatch;    /* that one's data (redirect/dispatch.h); 0: it leads nobody */
 	unsigned dispatch_bits;
 	struct record_func *funcs;
@@ -140,6 +146,10 @@ struct err *record_prepare(const struct process *process, const struct record *r
 struct err *record_commit(const struct process *process, struct record *record)
 	__attribute__((warn_unused_result));
 
+/* The bytes of memory that its parts take. */
+uint64_t record_memory(const struct record_patch *patch);
+/* libgcc has been told, or may have been, of one of its parts. */
+bool record_has_eh(const struct record_patch *patch);
 void record_func_done(struct record_func *func);
 struct record_patch *record_add(struct record *record);
 void record_remove(struct record *record, struct record_patch *patch);

@@ -235,22 +235,23 @@ static void add_stubs(struct stacks *stacks, const struct record_patch *patch,
 	stubs->refuse = UNWIND_ISLAND;
 }
 
-static void add_copies(struct stacks *stacks, const struct record_patch *patch)
+static void add_copies(struct stacks *stacks, const struct record_patch *patch,
+		       const struct range *islands)
 {
-	uint64_t end = patch->islands.start + patch->islands.size;
+	uint64_t end = islands->start + islands->size;
 
 	for (size_t i = 0; i < patch->nr_funcs; i++) {
 		const struct record_func *func = &patch->funcs[i];
 		struct stacks_copy *copy;
 
 		/* The copy of a nop is an older patch's. */
-		if (func->nop || func->displaced - patch->islands.start >= patch->islands.size)
+		if (func->nop || func->displaced - islands->start >= islands->size)
 			continue;
 		copy = ARRAY_ADD(stacks->copies, stacks->nr_copies);
 		*copy = (struct stacks_copy){ func->displaced, end - func->displaced,
 					      func->site };
 		/* In order of address: each ends where the next island begins. */
-		if (stacks->nr_copies > 1 && copy[-1].start > patch->islands.start &&
+		if (stacks->nr_copies > 1 && copy[-1].start > islands->start &&
 		    copy[-1].start < copy->start)
 			copy[-1].size = copy->start - copy[-1].start;
 	}
@@ -290,7 +291,8 @@ static uint64_t find_original(void *arg, uint64_t pc)
 	return pc;
 }
 
-static struct err *add_patch(struct stacks *stacks, const struct record_patch *patch)
+static struct err *add_part(struct stacks *stacks, const struct record_patch *patch,
+			    const struct record_part *part)
 {
 	struct unwind_code *code = mem_alloc(sizeof(*code));
 	struct patch_bytes *own = mem_alloc(sizeof(*own));
@@ -298,21 +300,31 @@ static struct err *add_patch(struct stacks *stacks, const struct record_patch *p
 
 	*ARRAY_ADD(stacks->patch_code, stacks->nr_patch_code) = code;
 	code->name = patch->name;
-	code->start = patch->code.start;
-	code->end = patch->islands.start;
+	code->start = part->code.start;
+	code->end = part->islands.start;
 	code->bytes = patch_bytes;
 	code->owner = own;
-	own->start = patch->code.start;
-	own->size = patch->code.size;
+	own->start = part->code.start;
+	own->size = part->code.size;
 	if ((err = read_run(stacks->process, own->start, own->size, &own->bytes)) ||
-	    (err = read_run(stacks->process, patch->eh_frame, patch->eh_frame_size,
+	    (err = read_run(stacks->process, part->eh_frame, part->eh_frame_size,
 			    &own->eh)))
 		return err;
 	code->eh = (struct eh_section){
-		own->eh, patch->eh_frame_size, patch->eh_frame,
+		own->eh, part->eh_frame_size, part->eh_frame,
 		stacks->process->arch->big_endian, NULL, 0, 0 };
-	add_stubs(stacks, patch, patch->islands);
-	add_copies(stacks, patch);
+	add_stubs(stacks, patch, part->islands);
+	add_copies(stacks, patch, &part->islands);
+	return NULL;
+}
+
+static struct err *add_patch(struct stacks *stacks, const struct record_patch *patch)
+{
+	struct err *err;
+
+	for (size_t i = 0; i < patch->nr_parts; i++)
+		if ((err = add_part(stacks, patch, &patch->parts[i])))
+			return err;
 	for (size_t i = 0; i < patch->nr_landings; i++)
 		add_stubs(stacks, patch, patch->landings[i]);
 	add_stubs(stacks, patch, patch->dispatcher);

@@ -78,22 +78,38 @@ static void describe(struct record_patch *patch, const struct slp *slp,
 	patch->state = PATCH_LOADING;
 	patch->replace = slp->replace;
 	patch->keep_memory = slp->keep_memory;
-	patch->arena = linked->arena;
-	patch->code = (struct range){ linked->code.addr, linked->code.size };
-	patch->rodata = (struct range){ linked->rodata.addr, linked->rodata.size };
-	patch->data = (struct range){ linked->data.addr, linked->data.size };
-	patch->islands = (struct range){ linked->islands, linked->islands_size };
-	patch->dispatcher = linked->dispatcher;
-	patch->eh_frame = linked->eh_frame;
+	patch->dispatcher = linked->parts[0].dispatcher;
+}
+
+static struct range range_of(const struct link_group *group)
+{
+	return (struct range){ group->addr, group->size };
+}
+
+/* What is beside each object, once all of it has been prepared. */
+static void describe_parts(struct record_patch *patch, const struct linked *linked)
+{
+	for (size_t i = 0; i < linked->nr_parts; i++) {
+		const struct linked_part *part = &linked->parts[i];
+
+		*ARRAY_ADD(patch->parts, patch->nr_parts) = (struct record_part){
+			.arena = part->arena, .code = range_of(&part->code),
+			.rodata = range_of(&part->rodata), .data = range_of(&part->data),
+			.islands = { part->islands, part->islands_size },
+			.eh_frame = part->eh_frame, .eh_frame_size = part->eh_frame_size,
+			.eh_object = part->eh_object };
+	}
 }
 
 /* What the patch says to the process, beyond its functions. */
 static void describe_livepatch(struct record_patch *patch, const struct slp *slp,
 			       const struct linked *linked)
 {
-	patch->self = linked->self;
-	patch->call_code = linked->call_code;
-	patch->call_stack = linked->call_stack;
+	const struct linked_part *first = &linked->parts[0];
+
+	patch->self = first->self;
+	patch->call_code = first->call_code;
+	patch->call_stack = first->call_stack;
 	for (size_t i = 0; i < slp->nr_states; i++)
 		*ARRAY_ADD(patch->states, patch->nr_states) =
 			(struct record_state){ slp->states[i].id, slp->states[i].version };
@@ -101,11 +117,32 @@ static void describe_livepatch(struct record_patch *patch, const struct slp *slp
 		struct record_object *object = ARRAY_ADD(patch->objects, patch->nr_objects);
 
 		object->name = mem_strdup(slp->objects[i].name);
-		object->self = linked->objects + LINK_OBJECT_SIZE * i;
+		object->self = first->objects + LINK_OBJECT_SIZE * i;
 		for (unsigned j = 0; j < NR_CALLBACKS; j++)
 			object->callbacks[j] = !slp->objects[i].callbacks[j] ? 0 :
 				linked_symbol(linked, slp, slp->objects[i].callbacks[j]);
 	}
+}
+
+static struct err *prepare_object(struct job *job, const struct slp *slp,
+				  const struct object *running, size_t object,
+				  struct linked *linked, struct landings *landings,
+				  struct record_patch *patch)
+{
+	size_t first = patch->nr_funcs;
+	struct err *err;
+
+	for (size_t n = 0; n < slp->objects[object].nr_funcs; n++) {
+		struct record_func *func = ARRAY_ADD(patch->funcs, patch->nr_funcs);
+
+		err = redirect_prepare(job->process, &job->record, running, slp, object, n,
+				       linked, landings, func);
+		if (err)
+			return err;
+	}
+	frames_add(job->process, patch->funcs + first, patch->nr_funcs - first,
+		   &linked->parts[object]);
+	return NULL;
 }
 
 static struct err *prepare_funcs(struct job *job, const struct slp *slp,
@@ -113,26 +150,17 @@ static struct err *prepare_funcs(struct job *job, const struct slp *slp,
 				 struct linked *linked, struct landings *landings,
 				 struct record_patch *patch)
 {
-	unsigned n = 0;
 	struct err *err;
 
-	landings_avoid(landings, linked->arena);
+	for (size_t i = 0; i < linked->nr_parts; i++)
+		landings_avoid(landings, linked->parts[i].arena);
 	if (job->dispatch.data.size)
 		landings_avoid(landings, job->dispatch.data);
 	for (size_t i = 0; i < slp->nr_objects; i++)
-		for (size_t j = 0; j < slp->objects[i].nr_funcs; j++, n++) {
-			struct record_func *func = ARRAY_ADD(patch->funcs, patch->nr_funcs);
-
-			err = redirect_prepare(job->process, &job->record, objects[i], slp,
-					       &slp->objects[i].funcs[j], n, linked,
-					       landings, func);
-			if (err)
-				return err;
-		}
+		if ((err = prepare_object(job, slp, objects[i], i, linked, landings, patch)))
+			return err;
 	for (size_t i = 0; i < landings->nr_pages; i++)
 		*ARRAY_ADD(patch->landings, patch->nr_landings) = landings->pages[i];
-	frames_add(job->process, patch->funcs, patch->nr_funcs, linked);
-	patch->eh_frame_size = linked->eh_frame_size;
 	return NULL;
 }
 
@@ -321,7 +349,7 @@ static struct err *plan_patch(struct job *job, const struct slp *slp,
 	if ((err = prepare_funcs(job, slp, objects, linked, landings, patch)) ||
 	    (err = ehreg_prepare(&job->eh, job->process, slp, linked)))
 		return err;
-	patch->eh_object = job->eh.wanted ? linked->eh_object : 0;
+	describe_parts(patch, linked);
 	if (slp->replace)
 		add_nops(job, patch);
 	return NULL;
@@ -440,7 +468,7 @@ static void note_children(const struct job *job, const struct slp *slp,
 			  struct children_of *of)
 {
 	of->pid = job->process->pid;
-	of->arena = job->patch->arena.start;
+	of->arena = job->patch->parts[0].arena.start;
 	of->slp = slp;
 	snprintf(of->name, sizeof(of->name), "%s", job->patch->name);
 }
@@ -565,8 +593,8 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 		err_free(runtime_drop(&job));
 	memory_drop_empty_record(&job);
 	result->nr_funcs = slp_nr_funcs(slp);
-	result->memory = linked.arena.size;
-	result->eh_registered = linked.eh_frame_size && job.eh.libgcc;
+	result->memory = linked_memory(&linked);
+	result->eh_registered = job.eh.libgcc != NULL;
 	end(&job, start);
 	return either(err, bring_children(&of, process, options, result));
 }
@@ -595,7 +623,7 @@ struct err *apply_check(struct process *process, const struct slp *slp,
 		err = steps_look(&job, &plan);
 	plan_done(&plan);
 	result->nr_funcs = slp_nr_funcs(slp);
-	result->memory = linked.arena.size;
+	result->memory = linked_memory(&linked);
 	result->eh_registered = job.eh.wanted;
 	end(&job, start);
 	return err;
@@ -650,7 +678,7 @@ static struct err *redo(struct job *job, struct err *why)
 static void note_patch(struct job *job)
 {
 	job->result->nr_funcs = job->patch->nr_funcs;
-	job->result->memory = job->patch->arena.size;
+	job->result->memory = record_memory(job->patch);
 	snprintf(job->result->name, sizeof(job->result->name), "%s", job->patch->name);
 }
 
@@ -785,7 +813,7 @@ struct err *apply_alone(struct process *process, const struct slp *slp,
 		err = undo_alone(&job, err);
 	memory_drop_empty_record(&job);
 	result->nr_funcs = slp_nr_funcs(slp);
-	result->memory = linked.arena.size;
+	result->memory = linked_memory(&linked);
 	end(&job, start);
 	return err;
 }

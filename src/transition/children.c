@@ -32,7 +32,7 @@ static bool find_state(pid_t pid, const struct children_of *of, enum patch_state
 	for (size_t i = 0; !err && i < record.nr_patches; i++) {
 		const struct record_patch *patch = record.patches[i];
 
-		if (strcmp(patch->name, of->name) || patch->arena.start != of->arena ||
+		if (strcmp(patch->name, of->name) || patch->parts[0].arena.start != of->arena ||
 		    patch->state == PATCH_RETAINED ||
 		    (patch->state == PATCH_APPLIED && !patch->dispatch &&
 		     !callbacks_are_open(patch)))

@@ -15,7 +15,7 @@
 struct children_of {
 	pid_t pid;             /* of the parent */
 	char name[256];        /* of the patch */
-	uint64_t arena;        /* its place, the same in every child */
+	uint64_t arena;        /* the first one's place, the same in every child */
 	const struct slp *slp; /* NULL: not needed */
 	bool applied;          /* how it ended; false: the patch is out */
 };

@@ -17,9 +17,15 @@ static size_t list_arena(const struct record_patch *patch, struct remote_mapping
 	size_t nr = 0;
 
 	*list = NULL;
-	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->code, PROT_READ | PROT_EXEC, 0 };
-	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->rodata, PROT_READ, 0 };
-	*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->data, PROT_READ | PROT_WRITE, 0 };
+	for (size_t i = 0; i < patch->nr_parts; i++) {
+		const struct record_part *part = &patch->parts[i];
+
+		*ARRAY_ADD(*list, nr) = (struct remote_mapping){ part->code,
+							  PROT_READ | PROT_EXEC, 0 };
+		*ARRAY_ADD(*list, nr) = (struct remote_mapping){ part->rodata, PROT_READ, 0 };
+		*ARRAY_ADD(*list, nr) = (struct remote_mapping){ part->data,
+							  PROT_READ | PROT_WRITE, 0 };
+	}
 	for (size_t i = 0; i < patch->nr_landings; i++)
 		*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->landings[i],
 							  PROT_READ | PROT_EXEC, 0 };
@@ -58,7 +64,7 @@ struct err *memory_map(struct job *job)
 	err = map_all(job, list, nr);
 	if (!err)
 		event("mapped patch=%s size=%" PRIu64, job->patch->name,
-		      job->patch->arena.size);
+		      record_memory(job->patch));
 	return err;
 }
 
@@ -70,15 +76,24 @@ struct err *memory_map_dispatch(struct job *job)
 	return map_all(job, list, nr);
 }
 
-struct err *memory_write(const struct job *job, const struct linked *linked,
-			 const struct landings *landings)
+static struct err *write_part(const struct job *job, const struct linked_part *part)
 {
-	const struct link_group *groups[] = { &linked->code, &linked->rodata, &linked->data };
-	struct err *err = event_step("arena-write");
+	const struct link_group *groups[] = { &part->code, &part->rodata, &part->data };
+	struct err *err = NULL;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(groups) && !err; i++)
 		err = process_write(job->process, groups[i]->addr, groups[i]->bytes.data,
 				    groups[i]->bytes.size);
+	return err;
+}
+
+struct err *memory_write(const struct job *job, const struct linked *linked,
+			 const struct landings *landings)
+{
+	struct err *err = event_step("arena-write");
+
+	for (size_t i = 0; i < linked->nr_parts && !err; i++)
+		err = write_part(job, &linked->parts[i]);
 	for (size_t i = 0; i < landings->nr && !err; i++)
 		err = process_write(job->process, landings->landing[i].gate,
 				    landings->landing[i].bytes, LANDING_SIZE);

@@ -81,7 +81,7 @@ static json_t *json_patch(const struct process *process, const struct record *re
 			 "digest", patch->digest, "description", patch->description,
 			 "state", patch_state_name(patch->state),
 			 "applied_at", (json_int_t)patch->applied_at,
-			 "memory", (json_int_t)patch->arena.size, "functions", funcs);
+			 "memory", (json_int_t)record_memory(patch), "functions", funcs);
 }
 
 bool report_all_good(const struct process *process, const struct record *record)

@@ -77,12 +77,15 @@ static void forbid_below(struct check *check, const struct record_func *func,
 /* Of a patch's own: its functions by name, then whatever else it has. */
 static void forbid_patch(struct check *check, const struct record_patch *patch)
 {
-	struct range code = { patch->code.start, patch->islands.start - patch->code.start };
-
 	for (size_t i = 0; i < patch->nr_funcs; i++)
 		forbid_parts(check, patch->funcs[i].new_parts, patch->funcs[i].nr_new_parts,
 			     patch->funcs[i].name);
-	check_forbid(check, code, "the patch's code");
+	for (size_t i = 0; i < patch->nr_parts; i++) {
+		uint64_t start = patch->parts[i].code.start;
+
+		check_forbid(check, (struct range){ start, patch->parts[i].islands.start - start },
+			     "the patch's code");
+	}
 }
 
 static void forbid_for(struct job *job, enum thread_patch_state target)
@@ -345,45 +348,64 @@ static void forbid_libgcc(struct job *job)
 			     "libgcc");
 }
 
-static struct err *add_eh(void *arg)
-{
-	struct job *job = arg;
+/* The unwinder's list and what goes into it. */
+struct eh_change {
+	struct job *job;
+	bool *is_in;  /* by part: it has it already */
+	bool all_in;
+};
 
-	return ehreg_add(&job->eh, false);
+/* What takes long, before threads stand for it.  is_in is the caller's to free. */
+static struct eh_change begin_eh(struct job *job)
+{
+	struct eh_change change = { job, mem_alloc(job->patch->nr_parts), true };
+
+	for (size_t i = 0; i < job->patch->nr_parts; i++) {
+		uint64_t object = job->patch->parts[i].eh_object;
+
+		change.is_in[i] = !object || ehreg_is_in(&job->eh, object);
+		change.all_in &= change.is_in[i];
+	}
+	return change;
 }
 
-/* No thread is in the way: the list is not used by anybody, or it is in it already. */
-static struct err *add_eh_now(struct job *job, bool is_in)
+static struct err *add_eh(void *arg)
 {
-	struct ehreg now = job->eh;
+	const struct eh_change *change = arg;
+	const struct record_patch *patch = change->job->patch;
+	struct err *err = NULL;
 
-	now.wanted = true;
-	return ehreg_add(&now, is_in);
+	for (size_t i = 0; i < patch->nr_parts && !err; i++)
+		if (patch->parts[i].eh_object)
+			err = ehreg_add(&change->job->eh, patch->parts[i].eh_object,
+					change->is_in[i]);
+	return err;
 }
 
 static struct err *tell_unwinder(struct job *job)
 {
 	struct err *err = event_step("arm-eh");
-	bool is_in;
+	struct eh_change change;
 
-	if (err || !job->patch->eh_object)
+	if (err || !record_has_eh(job->patch))
 		return err;
 	if (!job->eh.wanted) {
 		/* A tool before this one may have done it, or not. */
 		if ((err = ehreg_find(&job->eh, job->process)))
 			return err;
-		job->eh.object = job->patch->eh_object;
 		job->eh.wanted = job->eh.libgcc != NULL;
 	}
 	if (!job->eh.wanted)
 		return NULL;
-	is_in = ehreg_is_in(&job->eh);
-	if (is_in || ehreg_is_unused(&job->eh)) {
-		job->eh.wanted = false;
-		return add_eh_now(job, is_in);
+	change = begin_eh(job);
+	/* No thread is in the way where nobody uses the list, or has to be written any more. */
+	if (change.all_in || ehreg_is_unused(&job->eh)) {
+		err = add_eh(&change);
+	} else {
+		forbid_libgcc(job);
+		err = machine_hold(&job->machine, job->options->timeout_ms, add_eh, &change);
 	}
-	forbid_libgcc(job);
-	err = machine_hold(&job->machine, job->options->timeout_ms, add_eh, job);
+	free(change.is_in);
 	job->eh.wanted = false;
 	return err;
 }
@@ -391,11 +413,17 @@ static struct err *tell_unwinder(struct job *job)
 static struct err *remove_eh(void *arg)
 {
 	struct job *job = arg;
-	bool gone = false;
-	struct err *err = ehreg_remove(&job->eh, job->patch->eh_object, &gone);
+	struct err *err = NULL;
 
-	if (!err && gone)
-		job->patch->eh_object = 0;
+	for (size_t i = 0; i < job->patch->nr_parts && !err; i++) {
+		struct record_part *part = &job->patch->parts[i];
+		bool gone = false;
+
+		if (part->eh_object)
+			err = ehreg_remove(&job->eh, part->eh_object, &gone);
+		if (!err && gone)
+			part->eh_object = 0;
+	}
 	return err;
 }
 
@@ -404,7 +432,7 @@ static struct err *untell_unwinder(struct job *job)
 {
 	struct err *err = event_step("disarm-eh");
 
-	if (err || !job->patch->eh_object)
+	if (err || !record_has_eh(job->patch))
 		return err;
 	if ((err = ehreg_find(&job->eh, job->process)))
 		return err;
@@ -685,7 +713,7 @@ static struct err *restore_entries(struct job *job)
 /* Pointers to new functions, libgcc's list, or forced threads may lead there for ever. */
 static bool must_stay(const struct record_patch *patch)
 {
-	return patch->keep_memory || patch->eh_object || patch->forced;
+	return patch->keep_memory || record_has_eh(patch) || patch->forced;
 }
 
 /* Nothing leads to the patch: when nobody is in it any more it goes. */
@@ -700,7 +728,9 @@ static struct err *finish_disabling(struct job *job)
 	check_forget(&job->machine.check);
 	if (!job->patch->forced)
 		forbid_patch(&job->machine.check, job->patch);
-	check_forbid(&job->machine.check, job->patch->islands, "the patch's stubs");
+	for (size_t i = 0; i < job->patch->nr_parts; i++)
+		check_forbid(&job->machine.check, job->patch->parts[i].islands,
+			     "the patch's stubs");
 	err = machine_see_outside(&job->machine, job->options->timeout_ms);
 	if (!err && suspended_are_possible(job->process, &by))
 		err = machine_see_suspended(&job->machine, SUSPENDED_MS);
@@ -879,7 +909,7 @@ struct err *steps_resume(struct job *job)
 /* The unwinder's list may be in use by other threads, and nobody holds them here. */
 static struct err *check_unwinder_alone(const struct job *job)
 {
-	if (!job->patch->eh_object || !job->eh.wanted || ehreg_is_unused(&job->eh))
+	if (!record_has_eh(job->patch) || !job->eh.wanted || ehreg_is_unused(&job->eh))
 		return NULL;
 	return err_new(ERR_NOT_NOW, "unwinder-in-use", "process %d: its unwinder can only be "
 		       "told of the patch with all threads held", job->process->pid);
@@ -888,11 +918,15 @@ static struct err *check_unwinder_alone(const struct job *job)
 static struct err *tell_unwinder_alone(struct job *job)
 {
 	struct err *err = event_step("arm-eh");
+	struct eh_change change;
 
-	if (err || !job->patch->eh_object || !job->eh.wanted)
+	if (err || !record_has_eh(job->patch) || !job->eh.wanted)
 		return err;
+	change = begin_eh(job);
+	err = add_eh(&change);
+	free(change.is_in);
 	job->eh.wanted = false;
-	return add_eh_now(job, ehreg_is_in(&job->eh));
+	return err;
 }
 
 struct err *steps_enable_alone(struct job *job)
