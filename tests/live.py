@@ -647,6 +647,15 @@ def test_together_unwound(stitch, folder):
         there_and_back(stitch, p, slp, 3, timeout=PATIENCE)
 
 
+def test_together_fault(stitch, folder):
+    """Dying amid a patch of two objects, whose memory is in two places."""
+    prog, slp = both(stitch, folder, 'two', 'unwound')
+    for step in ('arena-map', 'arena-mapped', 'arena-write', 'arm-eh', 'record-write', 'arm-slot',
+                 'settle', 'disarm-eh', 'unmap', 'unmapped')[::3 if SLOW else 1]:
+        for action in ('kill', 'fail'):
+            fault_twice(stitch, prog, slp, f'{step}:{action}@1', action)
+
+
 def test_tls(stitch, folder):
     """Thread-local variables of a library, reached in the way that its compiler chooses."""
     work = os.path.join(folder, 'fix.slp.d')

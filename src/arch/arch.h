@@ -28,6 +28,7 @@ enum {
 	ARCH_STUB_MAX = 32,  /* bytes of a jump through a slot */
 	ARCH_CODE_WORD_MAX = 8,
 	ARCH_INSN_MAX = 16,
+	ARCH_MOVED_MAX = 32, /* of what one instruction becomes elsewhere */
 	ARCH_DESC_MAX = 12,
 };
 
@@ -423,6 +424,13 @@ struct arch {
 	 */
 	size_t (*move_insn)(const uint8_t *code, const struct insn *insn,
 			    uint64_t to, uint8_t *out);
+	/*
+	 * The same of a call on whose stack is the return address: back is what is put there,
+	 * by instructions of which the first pushes it, and the rest follows.  0: not this
+	 * call; NULL: calls push nothing.
+	 */
+	size_t (*move_call)(const uint8_t *code, const struct insn *insn, uint64_t to,
+			    uint64_t back, uint8_t *out);
 	/* size bytes that end where a return address points: was that a call? */
 	bool (*follows_call)(const uint8_t *code, size_t size);
 	/* Changes a GOT or PLT stub's bytes into the slot that it jumps through. */

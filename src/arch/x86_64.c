@@ -258,6 +258,44 @@ static size_t x86_move_insn(const uint8_t *code, const struct insn *insn,
 	return insn->size;
 }
 
+/* ff /2 as ff /4 (SDM, "CALL", "JMP"), which runs with one word more on the stack. */
+static size_t put_call_as_jump(const uint8_t *code, const struct insn *insn, uint64_t to,
+			       uint8_t *out)
+{
+	enum { OPCODE = 0xff, CALL = 2, JUMP = 4, MOD_REG = 3, RM_SIB = 4, BY_STACK = 4 };
+	unsigned at = code[0] == 0x3e || code[0] == 0xf2; /* notrack, bnd */
+	bool is_high = (code[at] & 0xf0) == 0x40 && (code[at] & 1); /* REX.B: r8 to r15 */
+	unsigned mod, rm;
+
+	at += (code[at] & 0xf0) == 0x40;
+	if (code[at] != OPCODE || (code[at + 1] >> 3 & 7) != CALL)
+		return 0;
+	mod = code[at + 1] >> 6;
+	rm = code[at + 1] & 7;
+	if (!is_high && rm == RM_SIB && (mod == MOD_REG || (code[at + 2] & 7) == BY_STACK))
+		return 0; /* by way of the stack pointer, which is another by then */
+	if (!x86_move_insn(code, insn, to, out))
+		return 0;
+	out[at + 1] = (uint8_t)((code[at + 1] & ~0x38u) | JUMP << 3);
+	return insn->size;
+}
+
+static size_t x86_move_call(const uint8_t *code, const struct insn *insn, uint64_t to,
+			    uint64_t back, uint8_t *out)
+{
+	static const uint8_t high[] = { 0xc7, 0x44, 0x24, 0x04 }; /* movl $, 4(%rsp) */
+	enum { PUSHED = 5 + sizeof(high) + 4 };
+	size_t size;
+
+	out[0] = 0x68; /* push $ */
+	bytes_put(out + 1, 4, back & UINT32_MAX, false);
+	memcpy(out + 5, high, sizeof(high));
+	bytes_put(out + 5 + sizeof(high), 4, back >> 32, false);
+	size = insn->is_direct ? put_rel32(out + PUSHED, 0xe9, to + PUSHED, insn->target) :
+	       put_call_as_jump(code, insn, to + PUSHED, out + PUSHED);
+	return size ? PUSHED + size : 0;
+}
+
 /*
  * A call is e8 and 32 bits, or ff /2 with a register (2 bytes) or memory
  * operand (2 to 7), one more with a REX prefix.
@@ -473,6 +511,7 @@ const struct arch arch_x86_64 = {
 	.put_far_jump = x86_put_far_jump,
 	.jump_window = x86_jump_window,
 	.move_insn = x86_move_insn,
+	.move_call = x86_move_call,
 	.follows_call = x86_follows_call,
 	.stub_slot = x86_stub_slot,
 

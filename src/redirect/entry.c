@@ -193,10 +193,25 @@ void entry_settled_window(const struct entry *entry, uint64_t *first, uint64_t *
 	window(entry, entry->is_entered ? entry->first : entry->arch->jump_size, first, last);
 }
 
-struct err *entry_displace(const struct entry *entry, uint64_t to, uint8_t *out, size_t room)
+/*
+ * 0: it has to stay a call.  A shadow stack would not know where to come back to; and what
+ * ends under the jump cannot be come back to once all of that is written.
+ */
+static size_t move_last_call(const struct process *process, const struct entry *entry,
+			     size_t off, const struct insn *insn, uint64_t to, uint8_t *out)
+{
+	if (insn->flow != FLOW_CALL || !entry->arch->move_call ||
+	    off + insn->size < entry->arch->jump_size || process_has_shadow_stack(process))
+		return 0;
+	return entry->arch->move_call(entry->code + entry->keep + off, insn, to,
+				      entry->site + off + insn->size, out);
+}
+
+struct err *entry_displace(const struct process *process, const struct entry *entry,
+			   uint64_t to, uint8_t *out, size_t room)
 {
 	const struct arch *arch = entry->arch;
-	uint8_t moved[ARCH_INSN_MAX];
+	uint8_t moved[ARCH_MOVED_MAX];
 	struct insn insn = { .flow = FLOW_NEXT };
 	size_t at = 0, size;
 
@@ -205,7 +220,11 @@ struct err *entry_displace(const struct entry *entry, uint64_t to, uint8_t *out,
 
 		arch->decode(code, entry->func->size - entry->keep - off,
 			     entry->site + off, &insn);
-		size = arch->move_insn(code, &insn, to + at, moved);
+		size = move_last_call(process, entry, off, &insn, to + at, moved);
+		if (size)
+			insn.flow = FLOW_JUMP; /* nothing comes behind it */
+		else
+			size = arch->move_insn(code, &insn, to + at, moved);
 		if (!size || at + size + arch->jump_size > room)
 			return REFUSE("cannot-move", "%s: %s+%#zx cannot be run elsewhere",
 				      entry->object->name, entry->func->name,

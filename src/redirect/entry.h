@@ -48,8 +48,13 @@ void entry_window(const struct entry *entry, uint64_t *first, uint64_t *last);
 /* And later, when every thread has been seen outside the original's first bytes. */
 void entry_settled_window(const struct entry *entry, uint64_t *first, uint64_t *last);
 
-/* The displaced instructions at their new place, then back into the old code. */
-struct err *entry_displace(const struct entry *entry, uint64_t to, uint8_t *out, size_t room)
+/*
+ * The displaced instructions at their new place, then back into the old code.  A call that
+ * is the last of them returns into the old code by itself: an exception table tells a
+ * handler by the return address, and there is none of the copy.
+ */
+struct err *entry_displace(const struct process *process, const struct entry *entry,
+			   uint64_t to, uint8_t *out, size_t room)
 	__attribute__((warn_unused_result));
 
 /*

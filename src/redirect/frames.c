@@ -218,6 +218,9 @@ struct original {
 	/* Each displaced instruction, and what follows: where it is, and where its copy is. */
 	unsigned nr;
 	uint64_t vaddr[MAX_INSNS], copy[MAX_INSNS];
+	/* Of a last one that is a call, and a push and a jump in the copy: behind the push. */
+	uint64_t pushed;
+	unsigned sp_col;
 	bool bad;
 	struct fde fde;          /* of the island: gate, copy, undoing */
 };
@@ -225,6 +228,17 @@ struct original {
 static bool is_in(uint64_t vaddr, uint64_t start, uint64_t end)
 {
 	return vaddr >= start && vaddr < end;
+}
+
+/* The same with one word more on the stack. */
+static void put_pushed(struct original *o, const struct cfi_row *row)
+{
+	union cfi_room more;
+
+	memcpy(&more, row, cfi_row_size(row));
+	if (!row->cfa_expr.ops && row->cfa_col == o->sp_col)
+		more.row.cfa_off += 8;
+	put_row(&o->fde, o->pushed, &more.row);
 }
 
 /* cfi_emit: rows come in order. */
@@ -242,6 +256,8 @@ static void take_row(void *arg, uint64_t start, uint64_t end, const struct cfi_r
 	for (unsigned i = 1; i < o->nr; i++)
 		if (is_in(o->vaddr[i], start, end))
 			put_row(&o->fde, o->copy[i], row);
+	if (o->pushed && is_in(o->vaddr[o->nr - 1], start, end))
+		put_pushed(o, row);
 }
 
 /* Both are walked: a copy may be longer than its original. */
@@ -264,6 +280,10 @@ static bool pair_insns(const struct writer *w, const struct unwind_code *code,
 		if (!bytes || !arch->decode(bytes, room, from, &old) ||
 		    !arch->decode(out->bytes.data + (at - out->addr), ARCH_INSN_MAX, at, &new))
 			return false;
+		if (old.flow == FLOW_CALL && new.flow != FLOW_CALL) {
+			o->pushed = at + new.size;
+			return true;
+		}
 		from += old.size;
 		at += new.size;
 	}
@@ -308,7 +328,8 @@ static void add_undo(const struct writer *w, const struct record_func *func, uin
 
 static void add_function(struct writer *w, const struct record_func *func, uint64_t island)
 {
-	struct original o = { .fde = begin_fde(island) };
+	struct original o = { .fde = begin_fde(island),
+			      .sp_col = (unsigned)w->process->arch->sp_col };
 
 	if (read_original(w, func, &o)) {
 		add_undo(w, func, island, &o);

@@ -154,7 +154,7 @@ struct err *redirect_prepare(const struct process *process, const struct record 
 	if (!lead_to_new(&entry, linked_symbol(linked, slp, func->symbol), island, bytes, out))
 		return REFUSE("out-of-reach", "the patch is too large");
 	describe(&entry, slp, linked, island, out);
-	if ((err = entry_displace(&entry, out->displaced, bytes + LINK_ISLAND_COPY,
+	if ((err = entry_displace(process, &entry, out->displaced, bytes + LINK_ISLAND_COPY,
 				  LINK_ISLAND_SIZE - LINK_ISLAND_COPY - ARCH_UNDO_MAX)))
 		return err;
 	return place_gate(process, &entry, island, n, part, landings, out);

@@ -393,3 +393,14 @@ const struct object *process_program(const struct process *process)
 			return process->objects[i];
 	return NULL;
 }
+
+bool process_has_shadow_stack(const struct process *process)
+{
+	const struct arch_unwind *unwind = process->arch->unwind;
+	char text[256];
+
+	/* Of the first thread: the C library decides for all of them at the start. */
+	return unwind->shadow_line &&
+	       proc_status_text(process->pid, unwind->shadow_line, text, sizeof(text)) &&
+	       strstr(text, unwind->shadow_word);
+}

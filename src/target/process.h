@@ -54,6 +54,8 @@ struct process {
 	unsigned generation;  /* goes up when an object is let go: what was known of its code */
 	/* Ours, and stands in its own user mode: what needs a thread borrows this one. */
 	struct thread *standing;
+	/* How long it is tried to borrow a thread, if that is more than the least. */
+	unsigned patience_ms;
 	bool is_followed;     /* by this very program: nobody is asked to step aside */
 	bool is_lazy;         /* objects are opened when an address in them is asked for */
 	/* Files with code that could not be read, for the messages. */
@@ -110,5 +112,8 @@ const struct object *process_find_build_id_hex(const struct process *process,
 					       const char *hex);
 const struct unwind_code *process_code_at(const struct process *process, uint64_t addr);
 const struct object *process_program(const struct process *process);
+
+/* Returns are held against a second stack, which nobody can write (arch_unwind.shadow_line). */
+bool process_has_shadow_stack(const struct process *process);
 
 #endif

@@ -264,7 +264,7 @@ static uint64_t original_in(const struct process *process, const struct stacks_c
 	const struct unwind_code *code = process_code_at(process, copy->from);
 	uint64_t at = copy->start, from = copy->from;
 	uint8_t bytes[ARCH_INSN_MAX], old[ARCH_INSN_MAX];
-	struct insn insn;
+	struct insn insn, old_insn;
 
 	while (code && at < pc) {
 		size_t room = code->end - from < sizeof(old) ? code->end - from : sizeof(old);
@@ -274,9 +274,12 @@ static uint64_t original_in(const struct process *process, const struct stacks_c
 		    !process->arch->decode(bytes, sizeof(bytes), at, &insn))
 			return pc;
 		at += insn.size;
-		if (!process->arch->decode(now, room, from, &insn))
+		if (!process->arch->decode(now, room, from, &old_insn))
 			return pc;
-		from += insn.size;
+		from += old_insn.size;
+		/* More than one instruction stands for the last one (entry_displace()). */
+		if (old_insn.flow == FLOW_CALL && insn.flow != FLOW_CALL)
+			return pc;
 	}
 	return code && at == pc ? from : pc;
 }

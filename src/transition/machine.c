@@ -444,7 +444,7 @@ struct err *machine_begin(struct machine *m, struct process *process,
 	struct err *err;
 
 	*m = (struct machine){ .process = process, .dispatch = dispatch,
-			       .can_peek = peek_is_enough(process) };
+			       .can_peek = !process_has_shadow_stack(process) };
 	if ((err = tracer_start(&m->tracer)))
 		return err;
 	return send(m, (struct errand){ .what = do_begin, .record = record });

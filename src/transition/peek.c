@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "peek.h"
 
-#include <string.h>
-
 #include "event.h"
 #include "glance.h"
 #include "member.h"
-#include "proc.h"
-
-bool peek_is_enough(const struct process *process)
-{
-	const struct arch_unwind *unwind = process->arch->unwind;
-	char text[256];
-
-	/* Of the first thread: the C library decides for all of them at the start. */
-	return !unwind->shadow_line ||
-	       !proc_status_text(process->pid, unwind->shadow_line, text, sizeof(text)) ||
-	       !strstr(text, unwind->shadow_word);
-}
 
 static bool can_peek(const struct machine *m, const struct thread *thread)
 {

@@ -10,8 +10,6 @@
 
 #include "machine.h"
 
-/* Stacks can be checked without registers: there is no shadow stack to agree with. */
-bool peek_is_enough(const struct process *process);
 /* For struct visit; an error goes to m->failed. */
 bool peek_learn(struct machine *m, struct thread *thread);
 bool peek_switch(struct machine *m, struct thread *thread);

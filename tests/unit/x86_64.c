@@ -116,6 +116,54 @@ static void test_move(void)
 	}
 }
 
+/* What is pushed first is where it comes back to; then a jump to where it went. */
+static void test_move_call(void)
+{
+	static const struct {
+		const char *what;
+		uint8_t code[12], jump[4];
+		size_t size;      /* of the jump; 0: refused */
+		uint64_t address; /* of a direct one, or of its operand */
+	} rows[] = {
+		{ "call", { 0xe8, 0, 1, 0, 0 }, { 0xe9 }, 5, 0x1105 },
+		{ "call *%rdi", { 0xff, 0xd7 }, { 0xff, 0xe7 }, 2, 0 },
+		{ "call *%r12", { 0x41, 0xff, 0xd4 }, { 0x41, 0xff, 0xe4 }, 3, 0 },
+		{ "call *0x20(%rip)", { 0xff, 0x15, 0x20, 0, 0, 0 }, { 0xff, 0x25 }, 6, 0x1026 },
+		{ "call *8(%rax)", { 0xff, 0x50, 8 }, { 0xff, 0x60, 8 }, 3, 0 },
+		{ "call *(%rax,%rbx,8)", { 0xff, 0x14, 0xd8 }, { 0xff, 0x24, 0xd8 }, 3, 0 },
+		{ "call *8(%r12)", { 0x41, 0xff, 0x54, 0x24, 8 },
+		  { 0x41, 0xff, 0x64, 0x24 }, 5, 0 },
+		{ "call *8(%rsp)", { 0xff, 0x54, 0x24, 8 }, { 0 }, 0, 0 },
+		{ "call *%rsp", { 0xff, 0xd4 }, { 0 }, 0, 0 },
+		{ "lcall *(%rax)", { 0xff, 0x18 }, { 0 }, 0, 0 },
+		{ "call *%fs:8", { 0x64, 0xff, 0x14, 0x25, 8, 0, 0, 0 }, { 0 }, 0, 0 },
+	};
+	static const uint8_t pushed[] = { 0x68, 0x44, 0x33, 0x22, 0x11, 0xc7, 0x44, 0x24, 4,
+					  0x66, 0x55, 0, 0 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct insn insn, jump;
+		uint8_t out[ARCH_MOVED_MAX];
+		size_t size, head = rows[i].size < 4 ? rows[i].size : 4;
+		bool good;
+
+		x86->decode(rows[i].code, 12, 0x1000, &insn);
+		size = x86->move_call(rows[i].code, &insn, 0x700000, 0x556611223344, out);
+		good = size == (rows[i].size ? sizeof(pushed) + rows[i].size : 0);
+		if (good && size) {
+			const uint8_t *at = out + sizeof(pushed);
+
+			head = insn.is_direct ? 1 : insn.is_pcrel ? 2 : head;
+			x86->decode(at, rows[i].size, 0x700000 + sizeof(pushed), &jump);
+			good = !memcmp(out, pushed, sizeof(pushed)) && jump.flow == FLOW_JUMP &&
+			       !memcmp(at, rows[i].jump, head) && jump.size == rows[i].size &&
+			       (!rows[i].address || rows[i].address ==
+				(jump.is_direct ? jump.target : jump.mem));
+		}
+		ok(good, "move %s, which returns to the original", rows[i].what);
+	}
+}
+
 static void test_eintr(void)
 {
 	static const struct {
@@ -209,6 +257,7 @@ int main(void)
 	test_follows_call();
 	test_jumps();
 	test_move();
+	test_move_call();
 	test_eintr();
 	test_remote();
 	test_ports();
