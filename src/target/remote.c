@@ -20,7 +20,8 @@ enum {
 	CALL_MS = 5000,
 	CODE_MAX = 64,
 	FRAME_MAX = 2048,
-	TRIES = 200,
+	PATIENCE_MS = 10000, /* at least: what was begun has to be taken back, too */
+	PAUSE_MS = 50,
 	PLACES = 5,        /* that the process may take before our eyes */
 	ROUNDS = 5,        /* until the kernel is met where it begins a call again */
 };
@@ -340,18 +341,23 @@ static bool may_pass(const struct err *err)
 
 struct err *remote_run(struct process *process, struct remote_plan *plan, size_t nr)
 {
-	struct err *err = NULL;
+	unsigned patience = process->patience_ms > PATIENCE_MS ? process->patience_ms :
+								PATIENCE_MS;
+	uint64_t end = clock_ms() + patience;
+	unsigned pause = 1;
 
-	for (int try = 0; try < TRIES; try++) {
-		err = run_from(process, plan, nr);
+	do {
+		struct err *err = run_from(process, plan, nr);
+
 		if (!err || !may_pass(err))
 			return err;
-		err_freep(&err);
-		usleep((useconds_t)(1000 + 500 * try));
-	}
+		err_free(err);
+		usleep(1000 * pause);
+		pause += pause < PAUSE_MS;
+	} while (clock_ms() < end);
 	return err_new(ERR_NOT_NOW, "no-thread",
-		       "process %d: no thread could be borrowed in %d tries",
-		       process->pid, TRIES);
+		       "process %d: no thread could be borrowed in %u s; a longer --timeout waits "
+		       "longer", process->pid, patience / 1000);
 }
 
 struct err *remote_map(struct process *process, const struct remote_mapping *list, size_t nr)

@@ -552,6 +552,7 @@ static struct err *begin(struct job *job, struct process *process,
 	*result = (struct apply_result){ 0 };
 	*job = (struct job){ .process = process, .options = options, .result = result,
 			     .lock = LOCK_NONE };
+	process->patience_ms = options->timeout_ms;
 	/* Another tool may have been at work between the opening and the lock. */
 	if ((err = lock_take(process, &job->lock)) || (err = process_refresh(process)))
 		return err;
