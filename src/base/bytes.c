@@ -6,16 +6,6 @@
 
 #include "mem.h"
 
-uint64_t bytes_get(const void *p, unsigned size, bool big_endian)
-{
-	const uint8_t *b = p;
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < size; i++)
-		v = v << 8 | b[big_endian ? i : size - 1 - i];
-	return v;
-}
-
 void bytes_put(void *p, unsigned size, uint64_t value, bool big_endian)
 {
 	uint8_t *b = p;

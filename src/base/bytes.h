@@ -11,8 +11,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t bytes_get(const void *p, unsigned size, bool big_endian);
-/* The same for 8 bytes, where it has to be fast. */
+/* 1 to 8 bytes. */
+static inline uint64_t bytes_get(const void *p, unsigned size, bool big_endian)
+{
+	const uint8_t *b = p;
+	uint64_t v = 0;
+
+	for (unsigned i = 0; i < size; i++)
+		v = v << 8 | b[big_endian ? i : size - 1 - i];
+	return v;
+}
+
+/* The same for 4 and 8 bytes, where it has to be fast. */
+static inline uint32_t bytes_get4(const void *p, bool big_endian)
+{
+	uint32_t v;
+
+	__builtin_memcpy(&v, p, 4);
+	return big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) ? v :
+	       __builtin_bswap32(v);
+}
 static inline uint64_t bytes_get8(const void *p, bool big_endian)
 {
 	uint64_t v;

@@ -343,9 +343,12 @@ static void note_only(const struct graph *g, struct startup *startup)
 
 static bool scan(struct graph *g, size_t *main_number)
 {
+	const struct reloc *relocs;
+
 	*main_number = NONE;
 	collect_functions(g);
-	err_free(image_dynamic_relocs(g->image, &g->relocs, &g->nr_relocs));
+	err_free(image_dynamic_relocs(g->image, &relocs, &g->nr_relocs));
+	g->relocs = mem_dup(relocs, g->nr_relocs * sizeof(*relocs));
 	if (g->nr_relocs)
 		qsort(g->relocs, g->nr_relocs, sizeof(*g->relocs), by_off);
 	for (size_t i = 0; i < g->nr; i++) {

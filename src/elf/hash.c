@@ -68,6 +68,13 @@ static bool is_named(const struct table *t, uint32_t symbol, const char *name, u
 	return true;
 }
 
+bool image_has_hash(const struct image *image)
+{
+	struct table t;
+
+	return open_table(image, &t);
+}
+
 bool image_find_hashed(const struct image *image, const char *name, uint64_t *value)
 {
 	uint32_t wanted = hash_of(name), symbol, hash;

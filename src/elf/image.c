@@ -115,8 +115,10 @@ static const char *string_at(const struct image *image, uint32_t table, uint64_t
 	if (table >= image->nr_sections)
 		return "";
 	sec = &image->sections[table];
-	if (!sec->data || off >= sec->size ||
-	    !memchr(sec->data + off, 0, sec->size - off))
+	if (!sec->data || off >= sec->size)
+		return "";
+	/* A table that ends in a 0, as it has to, ends every string. */
+	if (sec->data[sec->size - 1] && !memchr(sec->data + off, 0, sec->size - off))
 		return "";
 	return (const char *)sec->data + off;
 }
@@ -136,14 +138,14 @@ static struct err *load_symbols(struct image *image, uint32_t type, struct symta
 		struct symbol *sym = &tab->symbols[i];
 		uint8_t info = p[4];
 
-		sym->name = string_at(image, sec->link, bytes_get(p, 4, be));
+		sym->name = string_at(image, sec->link, bytes_get4(p, be));
 		sym->type = ELF64_ST_TYPE(info);
 		sym->bind = ELF64_ST_BIND(info);
 		sym->other = p[5];
 		sym->visibility = ELF64_ST_VISIBILITY(p[5]);
 		sym->section = (uint32_t)bytes_get(p + 6, 2, be);
-		sym->value = bytes_get(p + 8, 8, be);
-		sym->size = bytes_get(p + 16, 8, be);
+		sym->value = bytes_get8(p + 8, be);
+		sym->size = bytes_get8(p + 16, be);
 		if (sym->section == SHN_XINDEX && wide && wide->size / 4 > i)
 			sym->section = (uint32_t)bytes_get(wide->data + 4 * i, 4, be);
 		else if (sym->section < SHN_LORESERVE &&
@@ -357,6 +359,7 @@ void image_free(struct image *image)
 	if (!image)
 		return;
 	elf_end(image->elf);
+	free(image->relocs);
 	free(image->segments);
 	free(image->sections);
 	free(image->symtab.symbols);
@@ -426,17 +429,21 @@ static struct err *read_relocs(const struct image *image, const struct section *
 			       const struct symtab *tab, struct reloc **relocs,
 			       size_t *nr)
 {
+	size_t more = sec->size / sizeof(Elf64_Rela);
 	bool be = image->arch->big_endian;
+	struct reloc *rel;
 
-	for (size_t i = 0; i < sec->size / sizeof(Elf64_Rela); i++) {
+	*relocs = mem_resize(*relocs, (*nr + more) * sizeof(*rel));
+	rel = *relocs + *nr;
+	*nr += more;
+	for (size_t i = 0; i < more; i++, rel++) {
 		const uint8_t *p = sec->data + i * sizeof(Elf64_Rela);
-		uint64_t info = bytes_get(p + 8, 8, be);
-		struct reloc *rel = ARRAY_ADD(*relocs, *nr);
+		uint64_t info = bytes_get8(p + 8, be);
 
-		rel->off = bytes_get(p, 8, be);
+		rel->off = bytes_get8(p, be);
 		rel->type = (uint32_t)ELF64_R_TYPE(info);
 		rel->symbol = (uint32_t)ELF64_R_SYM(info);
-		rel->addend = (int64_t)bytes_get(p + 16, 8, be);
+		rel->addend = (int64_t)bytes_get8(p + 16, be);
 		if (rel->symbol && rel->symbol >= tab->nr)
 			return BAD("relocation %zu of %s names symbol %u of %zu", i,
 				   sec->name, rel->symbol, tab->nr);
@@ -473,30 +480,47 @@ struct err *image_relocs_of(const struct image *image, uint32_t section,
 	return err;
 }
 
-struct err *image_dynamic_relocs(const struct image *image, struct reloc **relocs,
-				 size_t *nr)
+static struct err *load_relocs(struct image *image)
 {
-	struct err *err = NULL;
+	struct err *err = image_load_symbols(image);
 
-	*relocs = NULL;
-	*nr = 0;
 	for (size_t i = 0; i < image->nr_sections && !err; i++) {
 		const struct section *sec = &image->sections[i];
 
 		if (sec->type == SHT_RELA && sec->data && (sec->flags & SHF_ALLOC))
-			err = read_relocs(image, sec, &image->dynsym, relocs, nr);
+			err = read_relocs(image, sec, &image->dynsym, &image->relocs,
+					  &image->nr_relocs);
 	}
 	if (err) {
-		free(*relocs);
-		*relocs = NULL;
-		*nr = 0;
+		free(image->relocs);
+		image->relocs = NULL;
+		image->nr_relocs = 0;
 	}
+	return err;
+}
+
+struct err *image_dynamic_relocs(const struct image *image, const struct reloc **relocs,
+				 size_t *nr)
+{
+	struct err *err = NULL;
+
+	/* Bringing what was left out changes nothing that was there. */
+	if (!image->relocs)
+		err = load_relocs((struct image *)(uintptr_t)image);
+	*relocs = image->relocs;
+	*nr = image->nr_relocs;
 	return err;
 }
 
 const struct symbol *image_find_export(const struct image *image, const char *name,
 				       const char *version)
 {
+	uint64_t value;
+
+	/* Reading the symbols takes long, and hardly any image has the name. */
+	if (!image->has_symbols && image_has_hash(image) &&
+	    !image_find_hashed(image, name, &value))
+		return NULL;
 	/* Bringing what was left out changes nothing that was there. */
 	err_free(image_load_symbols((struct image *)(uintptr_t)image));
 	for (size_t i = 0; i < image->dynsym.nr; i++) {

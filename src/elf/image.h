@@ -66,6 +66,8 @@ struct image {
 	size_t build_id_size;
 	bool has_symbols;    /* symtab and dynsym have been read */
 	/* private */
+	struct reloc *relocs; /* the dynamic ones, once they have been asked for */
+	size_t nr_relocs;
 	Elf *elf;
 	void *mapped, *owned;
 };
@@ -101,8 +103,8 @@ const struct section *image_section_at(const struct image *image, uint64_t vaddr
 struct err *image_relocs_of(const struct image *image, uint32_t section,
 			    struct reloc **relocs, size_t *nr)
 	__attribute__((warn_unused_result));
-/* All dynamic relocations (linked images). The caller frees *relocs. */
-struct err *image_dynamic_relocs(const struct image *image, struct reloc **relocs,
+/* All dynamic relocations (linked images), and the symbols that they name; the image's. */
+struct err *image_dynamic_relocs(const struct image *image, const struct reloc **relocs,
 				 size_t *nr) __attribute__((warn_unused_result));
 
 /*
@@ -117,6 +119,7 @@ const struct symbol *image_find_export(const struct image *image, const char *na
  * no such table.
  */
 bool image_find_hashed(const struct image *image, const char *name, uint64_t *value);
+bool image_has_hash(const struct image *image);
 struct elf_note {
 	uint32_t type;
 	const char *name;    /* of name_size bytes, its final 0 among them */

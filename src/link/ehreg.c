@@ -125,10 +125,10 @@ struct err *ehreg_prepare(struct ehreg *reg, const struct process *process,
  */
 static bool find_link(const struct ehreg *reg, uint64_t head, uint64_t object, uint64_t *link)
 {
-	uint64_t at = head, to = 0;
+	uint64_t at = head, to = 0, before = 0;
 	uint8_t word[8];
 
-	for (unsigned nr = 0; nr < MAX_ENTRIES; nr++) {
+	for (unsigned nr = 1; nr < MAX_ENTRIES; nr++) {
 		if (!process_try_read(reg->process, at, word, 8))
 			return false;
 		to = bytes_get(word, 8, reg->process->arch->big_endian);
@@ -139,6 +139,11 @@ static bool find_link(const struct ehreg *reg, uint64_t head, uint64_t object, u
 		/* Only what is mapped and aligned can be an entry. */
 		if (!to || to % 8 || !maps_find(&reg->process->maps, to))
 			return false;
+		/* What leads back to itself is something else's (Brent's way of finding it). */
+		if (to == before)
+			return false;
+		if (!(nr & (nr - 1)))
+			before = to;
 		at = to + reg->list.next_off;
 	}
 	return false;

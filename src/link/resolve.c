@@ -24,8 +24,6 @@ struct err *resolver_init(struct resolver *resolver, const struct process *proce
 	size_t nr;
 	struct err *err;
 
-	for (size_t i = 0; i < process->nr_objects; i++)
-		object_load_symbols(process->objects[i]);
 	*resolver = (struct resolver){ .process = process };
 	*ARRAY_ADD(resolver->scope, resolver->nr_scope) = process_program(process);
 	if (!dynlink_find(process, &link))
@@ -66,8 +64,8 @@ static bool find_bound(const struct process *process, const struct object *objec
 		       uint64_t *unbound_slot)
 {
 	const struct arch *arch = process->arch;
-	AUTO_FREE struct reloc *relocs = NULL;
-	size_t nr = 0;
+	const struct reloc *relocs;
+	size_t nr;
 	uint8_t word[8];
 
 	*unbound_slot = 0;
@@ -121,8 +119,8 @@ static bool find_ifunc(const struct resolver *r, const struct object *def,
 {
 	const struct process *process = r->process;
 	const struct arch *arch = process->arch;
-	AUTO_FREE struct reloc *relocs = NULL;
-	size_t nr = 0;
+	const struct reloc *relocs;
+	size_t nr;
 	uint64_t slot;
 	uint8_t word[8];
 
@@ -238,7 +236,7 @@ struct err *resolve_tp_offset(const struct resolver *r, const struct object *obj
 {
 	const struct arch *arch = r->process->arch;
 	const struct segment *tls = image_find_segment(object->image, PT_TLS);
-	AUTO_FREE struct reloc *relocs = NULL;
+	const struct reloc *relocs;
 	uint64_t word = 0;
 	bool known;
 	size_t nr;
@@ -274,7 +272,7 @@ struct err *resolve_tls_module(const struct resolver *r, const struct object *ob
 			       uint64_t *module)
 {
 	const struct arch *arch = r->process->arch;
-	AUTO_FREE struct reloc *relocs = NULL;
+	const struct reloc *relocs;
 	size_t nr;
 	struct err *err;
 

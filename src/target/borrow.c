@@ -180,6 +180,7 @@ struct err *borrow_begin(struct process *process, size_t room, struct borrowed *
 		/* Of thousands it is enough to know some. */
 		nr = nr < MAX_CANDIDATES ? nr : MAX_CANDIDATES;
 		list = list_candidates(tids, nr);
+		window_open(&b->window);
 	}
 	for (size_t i = 0; i < nr && !err && !b->thread; i++)
 		err = try_thread(b, list[i].tid);
@@ -247,6 +248,7 @@ void borrow_end(struct borrowed *b)
 		return;
 	}
 	threads_done(&b->threads);
+	window_close(&b->window);
 	b->thread = NULL;
 }
 

@@ -19,6 +19,7 @@ struct borrowed {
 	struct threads threads;
 	struct thread *thread;  /* stopped */
 	struct regs saved;      /* its own registers */
+	struct window window;   /* open while it stands */
 	size_t room;            /* bytes that are to be had below its stack pointer */
 	bool suspended_seccomp; /* until it is given back, or the tool dies */
 };

@@ -91,8 +91,8 @@ static uint64_t in_array(const struct process *process, const struct object *obj
 {
 	const struct arch *arch = process->arch;
 	const uint8_t *word = image_at(object->image, vaddr, 8);
-	AUTO_FREE struct reloc *relocs = NULL;
-	size_t nr = 0;
+	const struct reloc *relocs;
+	size_t nr;
 
 	err_free(image_dynamic_relocs(object->image, &relocs, &nr));
 	for (size_t i = 0; i < nr; i++)

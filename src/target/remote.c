@@ -301,7 +301,7 @@ void remote_end(struct remote *remote)
 	if (remote->placed && !remote->busy)
 		err_free(process_write(remote->b.process, remote->code, zeroes, CODE_MAX));
 	remote->placed = remote->busy = false;
-	threads_done(&remote->b.threads);
+	borrow_end(&remote->b);
 }
 
 static struct err *check_result(const struct process *process, const struct remote_plan *plan)

@@ -12,11 +12,11 @@
 
 static void use_relocs(const struct image *image)
 {
+	const struct reloc *dynamic;
 	struct reloc *relocs;
 	size_t nr;
 
-	err_free(image_dynamic_relocs(image, &relocs, &nr));
-	free(relocs);
+	err_free(image_dynamic_relocs(image, &dynamic, &nr));
 	for (uint32_t i = 0; i < image->nr_sections && i < 64; i++) {
 		err_free(image_relocs_of(image, i, &relocs, &nr));
 		free(relocs);
