@@ -647,6 +647,18 @@ def test_together_unwound(stitch, folder):
         there_and_back(stitch, p, slp, 3, timeout=PATIENCE)
 
 
+def test_together_added(stitch, folder):
+    """What one object's new code uses of another is there only with the patch."""
+    prog, slp = both(stitch, folder, 'two', 'added_export')
+    with Program([prog]) as p:
+        p.check(0)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
+        p.check(1)
+        # The new function's address has been given on: its memory stays.
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
+        p.check(0)
+
+
 def test_together_fault(stitch, folder):
     """Dying amid a patch of two objects, whose memory is in two places."""
     prog, slp = both(stitch, folder, 'two', 'unwound')

@@ -384,9 +384,9 @@ static struct err *use_variable(struct job *job, const struct place *p,
 	return err;
 }
 
-/* A unit of u's object that carries a global name; SIZE_MAX if none does.  Another object's
- * is an import: the dynamic linker says whose it is. */
-static size_t carrier_of(const struct job *job, size_t from, const char *name, uint32_t *number)
+/* A unit of an object that defines a global name; SIZE_MAX if none does. */
+static size_t definer_of(const struct job *job, size_t object, const char *name,
+			 uint32_t *number)
 {
 	for (size_t u = 0; u < job->emit->nr_units; u++) {
 		const struct unit *unit = unit_b(job, u);
@@ -394,12 +394,41 @@ static size_t carrier_of(const struct job *job, size_t from, const char *name, u
 
 		if (!sym || sym->bind == STB_LOCAL ||
 		    sym->section >= unit->image->nr_sections ||
-		    job->emit->units[u].object != job->emit->units[from].object)
+		    job->emit->units[u].object != object)
 			continue;
 		*number = (uint32_t)(sym - unit->image->symtab.symbols);
 		return u;
 	}
 	return SIZE_MAX;
+}
+
+/* The patch adds it to what the object exports: no running object has it yet. */
+static bool is_new_export(const struct job *job, size_t u, uint32_t number)
+{
+	const struct symbol *sym = &unit_b(job, u)->image->symtab.symbols[number];
+
+	return sym->visibility == STV_DEFAULT &&
+	       (job->emit->units[u].is_new || state_of(job, u, sym->section) == STATE_NEW) &&
+	       !image_find_export(match_of(job, u)->to, sym->name, NULL);
+}
+
+/*
+ * The unit whose definition of a global name is carried, or may be; SIZE_MAX if it is no
+ * unit's of the patch.  What another object exports is an import, for the dynamic linker
+ * has said whose it is, unless it comes with the patch.
+ */
+static size_t carrier_of(const struct job *job, size_t from, const char *name, uint32_t *number)
+{
+	size_t own = job->emit->units[from].object;
+	size_t u = definer_of(job, own, name, number);
+
+	for (size_t i = 0; i < job->emit->nr_objects && u == SIZE_MAX; i++) {
+		if (i != own)
+			u = definer_of(job, i, name, number);
+		if (u != SIZE_MAX && !is_new_export(job, u, *number))
+			u = SIZE_MAX;
+	}
+	return u;
 }
 
 static struct err *translate(struct job *job, size_t u, const struct unit_part *part,

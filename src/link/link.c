@@ -166,6 +166,13 @@ static struct entry *find_entry(const struct job *job, enum reloc_formula formul
 	return NULL;
 }
 
+/* Near another object: as far as whatever else is not of the patch. */
+static bool is_in_other_part(const struct job *job, const struct symbol *sym)
+{
+	return sym->section != SHN_UNDEF && sym->section < job->slp->image->nr_sections &&
+	       job->slp->section_object[sym->section] != job->object;
+}
+
 static bool needs_entry(const struct job *job, const struct reloc_type *type,
 			uint32_t symbol)
 {
@@ -176,7 +183,8 @@ static bool needs_entry(const struct job *job, const struct reloc_type *type,
 	case RELOC_TLS_LD:
 		return true;
 	case RELOC_CALL:
-		return symbol_of(job, symbol)->section == SHN_UNDEF;
+		return symbol_of(job, symbol)->section == SHN_UNDEF ||
+		       is_in_other_part(job, symbol_of(job, symbol));
 	default:
 		return false;
 	}
@@ -359,6 +367,13 @@ static struct err *import_value(const struct job *job, const struct slp_ref *ref
 	return NULL;
 }
 
+static bool is_loaded(const struct job *job, uint32_t section)
+{
+	const struct linked *linked = job->w->linked;
+
+	return linked->parts[job->slp->section_object[section]].section_addr[section];
+}
+
 /* S: the address that a symbol of the patch has in the target. */
 static struct err *symbol_value(const struct job *job, uint32_t symbol, uint64_t *value)
 {
@@ -374,10 +389,9 @@ static struct err *symbol_value(const struct job *job, uint32_t symbol, uint64_t
 		return NULL;
 	}
 	if (sym->section != SHN_UNDEF) {
-		if (sym->section >= job->slp->image->nr_sections ||
-		    job->group[sym->section] == GROUP_NONE)
+		if (sym->section >= job->slp->image->nr_sections || !is_loaded(job, sym->section))
 			return UNSUPPORTED("bad-patch", "symbol %s is in no section that "
-					   "is loaded near %s", sym->name, job->running->name);
+					   "is loaded", sym->name);
 		*value = linked_symbol(job->w->linked, job->slp, symbol);
 		return NULL;
 	}
