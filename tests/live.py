@@ -627,8 +627,7 @@ def test_together(stitch, folder):
     A fix that is in a program and in its library, or in two libraries, in one patch: they are
     switched at once, although the program is further from the library than a jump reaches.
     """
-    for link in TWO:
-        prog, slp = both(stitch, folder, link)
+    for prog, slp in [both(stitch, folder, link) for link in TWO]:
         with Program([prog]) as p:
             p.check(0)
             for _ in range(3):
