@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
 from harness import (CROSS, Failure, Program, Skip, has_breakpoints, is_built, kept,  # noqa
                      need, run_suite, sh)
-from live import HERE, SLOW, apply_up_to, wait_for, write_fix  # noqa: E402
+from live import HERE, SLOW, apply_up_to, both, wait_for, write_fix  # noqa: E402
 
 # With its patch before its first constructor and until after its last destructor.
 LOADED = '[pre=1 post=0 begin=101]'
@@ -147,6 +147,30 @@ def test_coming_and_going(stitch, folder):
         stitch.ok('status', p.pid)
         stitch.ok('revert', p.pid)
         p.check(0, 'reverted')
+
+
+def test_both(stitch, folder):
+    """
+    A patch of a program and of a library that comes late: the program's threads may be in
+    what changes, so it takes a transition, and goes when the library does.
+    """
+    prog, slp = both(stitch, folder, 'late', os.path.join('late', 'both'))
+    with Program([prog]) as p, Follower(stitch, p.pid, slp) as f:
+        need(p.ask('sleep') == 'ok', 'no thread')
+        time.sleep(0.2)
+        seen = p.ask('load ' + os.path.join(os.path.dirname(prog), 'libone.so'))
+        need(seen in ('3', '201'), seen)
+        # The thread that sleeps in the program's function is waited for.
+        for _ in range(100 if SLOW else 30):
+            need(('late', 'applied') not in names(stitch, p), 'a thread was passed over')
+            time.sleep(0.05)
+        p.ask('wake')
+        wait_for(lambda: names(stitch, p) == [('late', 'applied')], 'it is not applied', 60)
+        p.check(1, 'applied')
+        p.ask('unload')
+        wait_for(lambda: p.ask('own') == '3', 'the program is still patched', 60)
+        wait_for(lambda: not names(stitch, p), 'the patch is still there', 60)
+        f.stop()
 
 
 def test_there_already(stitch, folder):

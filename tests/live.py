@@ -552,6 +552,10 @@ TWO = {'two': f'''{CROSS}gcc -O2 -fexceptions -pthread -c main.c
 {CROSS}gcc -shared main.o -Lbin -lone -Wl,-rpath,'$ORIGIN' -o bin/libtwo.so
 {CROSS}gcc -x c /dev/null -pthread -Lbin -ltwo -lone -Wl,-rpath,'$ORIGIN' -o bin/prog
 '''}
+LATE = f'''{CROSS}gcc -O2 -pthread -c main.c
+{CROSS}gcc -shared lib.o -o bin/libone.so
+{CROSS}gcc -pthread main.o -o bin/prog
+'''
 
 
 def build_two(work, link, name='two_objects'):
@@ -612,12 +616,12 @@ def both(stitch, folder, link, name='two_objects'):
     slp = os.path.join(folder, link + '.slp')
     if not is_built():
         shutil.rmtree(work, ignore_errors=True)
-        build_two(work, TWO[link], name)
+        build_two(work, TWO.get(link, LATE), name)
         out = stitch.json(*two_args(work, slp), '--together', '--', 'sh', 'build.sh')
         need('others' not in out, f'{out}')
         shown = stitch.json('show', slp)
         need(sorted((o['name'], len(o['functions'])) for o in shown['objects']) ==
-             [('libone.so', 1), ('prog' if link == 'two' else 'libtwo.so', 1)],
+             [('libone.so', 1), ('libtwo.so' if link == 'libraries' else 'prog', 1)],
              f'{shown["objects"]}')
     return prog, slp
 

@@ -281,12 +281,21 @@ static void watch_unmapping(struct late *late, struct thread *thread)
 
 /* ---- events -------------------------------------------------------------------- */
 
+/*
+ * Nobody can be in an object whose constructors have not begun, or whose destructors have
+ * ended.  Of a patch of several, others may be running: that takes a transition.
+ */
+static bool can_be_alone(const struct late *late)
+{
+	return late->slp->nr_objects == 1;
+}
+
 static void at_linker(struct late *late, struct thread *thread)
 {
 	bool there;
 
 	if (dynlink_state(late->process, &late->link) == DYNLINK_DELETE) {
-		if (late->in_effect)
+		if (late->in_effect && can_be_alone(late))
 			watch_unmapping(late, thread);
 		return;
 	}
@@ -294,16 +303,15 @@ static void at_linker(struct late *late, struct thread *thread)
 	there = all_there(late);
 	late->given_up &= there;
 	if (there && !late->in_effect && !late->given_up) {
-		uint64_t first = 0;
+		uint64_t first = !can_be_alone(late) ? 0 :
+			dynlink_first_constructor(late->process,
+						  find_object(late, &late->slp->objects[0]));
 
-		for (size_t i = 0; i < late->slp->nr_objects && !first; i++)
-			first = dynlink_first_constructor(late->process,
-				find_object(late, &late->slp->objects[i]));
 		event("late object=%s constructor=%d", late->slp->objects[0].name, first != 0);
 		if (first)
 			arm(thread, first);
 		else
-			late->wants_out = true; /* nothing of it runs by itself */
+			late->wants_out = true; /* or nothing of it runs by itself */
 	} else if (!there && late->in_effect) {
 		late->wants_out = true; /* it has gone unseen */
 	}
