@@ -14,6 +14,7 @@
 #include "orphans.h"
 #include "redirect.h"
 #include "suspended.h"
+#include "unwinder.h"
 
 /* How long a command waits for suspended stacks before it leaves memory for the next one. */
 enum { SUSPENDED_MS = 1000 };
@@ -335,113 +336,6 @@ static struct err *return_dispatch(struct job *job)
 	return err ? err : memory_unmap_dispatch(job);
 }
 
-/* ---- libgcc's list ------------------------------------------------------------ */
-
-static void forbid_libgcc(struct job *job)
-{
-	const struct object *libgcc = job->eh.libgcc;
-
-	check_forget(&job->machine.check);
-	if (libgcc)
-		check_forbid(&job->machine.check,
-			     (struct range){ libgcc->start, libgcc->end - libgcc->start },
-			     "libgcc");
-}
-
-/* The unwinder's list and what goes into it. */
-struct eh_change {
-	struct job *job;
-	bool *is_in;  /* by part: it has it already */
-	bool all_in;
-};
-
-/* What takes long, before threads stand for it.  is_in is the caller's to free. */
-static struct eh_change begin_eh(struct job *job)
-{
-	struct eh_change change = { job, mem_alloc(job->patch->nr_parts), true };
-
-	for (size_t i = 0; i < job->patch->nr_parts; i++) {
-		uint64_t object = job->patch->parts[i].eh_object;
-
-		change.is_in[i] = !object || ehreg_is_in(&job->eh, object);
-		change.all_in &= change.is_in[i];
-	}
-	return change;
-}
-
-static struct err *add_eh(void *arg)
-{
-	const struct eh_change *change = arg;
-	const struct record_patch *patch = change->job->patch;
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < patch->nr_parts && !err; i++)
-		if (patch->parts[i].eh_object)
-			err = ehreg_add(&change->job->eh, patch->parts[i].eh_object,
-					change->is_in[i]);
-	return err;
-}
-
-static struct err *tell_unwinder(struct job *job)
-{
-	struct err *err = event_step("arm-eh");
-	struct eh_change change;
-
-	if (err || !record_has_eh(job->patch))
-		return err;
-	if (!job->eh.wanted) {
-		/* A tool before this one may have done it, or not. */
-		if ((err = ehreg_find(&job->eh, job->process)))
-			return err;
-		job->eh.wanted = job->eh.libgcc != NULL;
-	}
-	if (!job->eh.wanted)
-		return NULL;
-	change = begin_eh(job);
-	/* No thread is in the way where nobody uses the list, or has to be written any more. */
-	if (change.all_in || ehreg_is_unused(&job->eh)) {
-		err = add_eh(&change);
-	} else {
-		forbid_libgcc(job);
-		err = machine_hold(&job->machine, job->options->timeout_ms, add_eh, &change);
-	}
-	free(change.is_in);
-	job->eh.wanted = false;
-	return err;
-}
-
-static struct err *remove_eh(void *arg)
-{
-	struct job *job = arg;
-	struct err *err = NULL;
-
-	for (size_t i = 0; i < job->patch->nr_parts && !err; i++) {
-		struct record_part *part = &job->patch->parts[i];
-		bool gone = false;
-
-		if (part->eh_object)
-			err = ehreg_remove(&job->eh, part->eh_object, &gone);
-		if (!err && gone)
-			part->eh_object = 0;
-	}
-	return err;
-}
-
-/* What cannot be taken out of the list stays, and the patch's memory with it. */
-static struct err *untell_unwinder(struct job *job)
-{
-	struct err *err = event_step("disarm-eh");
-
-	if (err || !record_has_eh(job->patch))
-		return err;
-	if ((err = ehreg_find(&job->eh, job->process)))
-		return err;
-	if (!job->eh.libgcc)
-		return NULL;
-	forbid_libgcc(job);
-	return machine_hold(&job->machine, job->options->timeout_ms, remove_eh, job);
-}
-
 /* ---- enabling ------------------------------------------------------------------ */
 
 /* The original again, for good: what led to an older patch's version is not needed. */
@@ -636,7 +530,7 @@ static struct err *go_on_enabling(struct job *job)
 	unsigned timeout_ms = job->options->no_wait ? 0 : job->options->timeout_ms;
 	struct err *err;
 
-	if ((err = begin_machine(job, &job->dispatch)) || (err = tell_unwinder(job)) ||
+	if ((err = begin_machine(job, &job->dispatch)) || (err = unwinder_tell(job)) ||
 	    (err = arm(job)))
 		return err;
 	err = switch_all(job, STATE_PATCHED, timeout_ms);
@@ -737,7 +631,7 @@ static struct err *finish_disabling(struct job *job)
 	if (!err)
 		err = callbacks_run(job, CALLBACK_POST_UNPATCH);
 	if (!err && !(err = begin_machine(job, NULL)))
-		err = untell_unwinder(job);
+		err = unwinder_untell(job);
 	if (err && err->kind == ERR_NOT_NOW) {
 		/* It is out of use for everybody; a later command returns its memory. */
 		event("kept patch=%s reason=%s", job->patch->name, err->reason);
@@ -906,39 +800,16 @@ struct err *steps_resume(struct job *job)
 
 /* ---- with nobody in the object ------------------------------------------------------ */
 
-/* The unwinder's list may be in use by other threads, and nobody holds them here. */
-static struct err *check_unwinder_alone(const struct job *job)
-{
-	if (!record_has_eh(job->patch) || !job->eh.wanted || ehreg_is_unused(&job->eh))
-		return NULL;
-	return err_new(ERR_NOT_NOW, "unwinder-in-use", "process %d: its unwinder can only be "
-		       "told of the patch with all threads held", job->process->pid);
-}
-
-static struct err *tell_unwinder_alone(struct job *job)
-{
-	struct err *err = event_step("arm-eh");
-	struct eh_change change;
-
-	if (err || !record_has_eh(job->patch) || !job->eh.wanted)
-		return err;
-	change = begin_eh(job);
-	err = add_eh(&change);
-	free(change.is_in);
-	job->eh.wanted = false;
-	return err;
-}
-
 struct err *steps_enable_alone(struct job *job)
 {
 	struct err *err;
 
 	job->alone = true;
-	if ((err = check_unwinder_alone(job)) ||
+	if ((err = unwinder_check_alone(job)) ||
 	    (err = callbacks_run(job, CALLBACK_PRE_PATCH)) ||
 	    (err = fill_dispatch(job, STATE_PATCHED)) ||
 	    (err = job_set_state(job, PATCH_ENABLING)) ||
-	    (err = tell_unwinder_alone(job)) || (err = arm(job)) ||
+	    (err = unwinder_tell_alone(job)) || (err = arm(job)) ||
 	    (err = event_step("settle")) || (err = supersede(job)) ||
 	    (err = settle_entries(job)) || (err = memory_unmap_dispatch(job)))
 		return err;
