@@ -1065,24 +1065,100 @@ def test_build_static_library(stitch, folder):
     need(names == ['changed'], f'{names}')
 
 
-def make_source_package(folder):
-    """stone 1.0-1 as dpkg-source makes it: the folder with its files."""
-    tree = os.path.join(folder, 'stone-1.0')
+def make_source_package(folder, name='stone', version='1.0-1'):
+    """As dpkg-source makes it: the folder with its files."""
+    upstream = version.rpartition('-')[0]
+    package, tree = name, os.path.join(folder, f'{name}-{upstream}')
     os.makedirs(os.path.join(tree, 'debian', 'source'))
     for name, text in (('stone.c', 'int stone(void);\nint stone(void) { return 1; }\n'),):
         with open(os.path.join(tree, name), 'w') as f:
             f.write(text)
-    sh('tar', 'czf', 'stone_1.0.orig.tar.gz', 'stone-1.0/stone.c', cwd=folder)
+    sh('tar', 'czf', f'{package}_{upstream}.orig.tar.gz', f'{package}-{upstream}/stone.c',
+       cwd=folder)
     who = 'Nobody <nobody@example.org>'
     for name, text in (
-            ('control', f'Source: stone\nMaintainer: {who}\nStandards-Version: 4.6.2\n\n'
-             'Package: stone\nArchitecture: any\nDescription: a stone\n'),
-            ('changelog', 'stone (1.0-1) unstable; urgency=low\n\n  * It is.\n\n'
+            ('control', f'Source: {package}\nMaintainer: {who}\nStandards-Version: 4.6.2\n\n'
+             f'Package: {package}\nArchitecture: any\nDescription: a stone\n'),
+            ('changelog', f'{package} ({version}) unstable; urgency=low\n\n  * It is.\n\n'
              f' -- {who}  Mon, 02 Jan 2023 00:00:00 +0000\n'),
             ('rules', '#!/usr/bin/make -f\n'), ('source/format', '3.0 (quilt)\n')):
         with open(os.path.join(tree, 'debian', name), 'w') as f:
             f.write(text)
-    sh('dpkg-source', '-b', 'stone-1.0', cwd=folder)
+    sh('dpkg-source', '-b', f'{package}-{upstream}', cwd=folder)
+
+
+def make_archive(folder, names, packages=''):
+    """An archive of those files, and the list for apt that knows no other."""
+    lists, root = os.path.join(folder, 'sources.list.d'), os.path.join(folder, 'archive')
+    pool = os.path.join(root, 'pool')
+    for path in (lists, pool):
+        os.makedirs(path)
+    for name in names:
+        os.rename(os.path.join(folder, name), os.path.join(pool, name))
+    for name, text in (('Sources', sh('dpkg-scansources', 'pool', cwd=root)),
+                       ('Packages', packages)):
+        with open(os.path.join(root, name), 'w') as f:
+            f.write(text)
+    with open(os.path.join(lists, 'own.list'), 'w') as f:
+        for kind in ('deb', 'deb-src'):
+            f.write(f'{kind} [trusted=yes allow-insecure=yes] file:{root} ./\n')
+    return lists
+
+
+def build_debian(stitch, folder, lists, *options):
+    return subprocess.run(
+        ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" /etc/apt/sources.list.d && shift && '
+         'exec "$@"', 'sh', lists, stitch.path, 'build', '--work', os.path.join(folder, 'work'),
+         '-o', os.path.join(folder, 'fix.slp'), *options],
+        capture_output=True, text=True, timeout=120)
+
+
+REBUILT = '''Package: libstone1
+Source: stone (1.0-1)
+Version: 1.0-1+b1
+Architecture: all
+Filename: pool/none.deb
+Size: 1
+SHA256: %s
+Description: a stone
+
+''' % ('0' * 64)
+
+
+def test_debian_rebuilt(stitch, folder):
+    """A binary that was built anew from the same source, named by its source's version; and
+    a version that the archive has no more."""
+    if os.getuid() or not shutil.which('dpkg-scansources'):
+        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    make_source_package(folder)
+    lists = make_archive(folder, ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz',
+                                  'stone_1.0.orig.tar.gz'), REBUILT)
+    done = build_debian(stitch, folder, lists, '--debian', 'libstone1=1.0-1', '--fix-from',
+                        '1.0-1')
+    need('fetching the source of stone 1.0-1\n' in done.stderr and
+         '[nothing-to-patch]' in done.stderr, done.stderr)
+    done = build_debian(stitch, folder, lists, '--debian', 'libstone1=0.9-1', '--fix-from',
+                        '1.0-1')
+    need('stone 0.9-1' in done.stderr and '[no-source]' in done.stderr, done.stderr)
+
+
+def test_debian_installed(stitch, folder):
+    """What is installed is what runs, though the archive has the binary no more."""
+    if os.getuid() or not shutil.which('dpkg-scansources'):
+        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    version = sh('dpkg-query', '-W', '-f', '${Version}', 'sed')
+    upstream = version.rpartition('-')[0]
+    make_source_package(folder, 'sed', version)
+    lists = make_archive(folder, (f'sed_{version}.dsc', f'sed_{version}.debian.tar.xz',
+                                  f'sed_{upstream}.orig.tar.gz'))
+    fix = os.path.join(folder, 'fix.patch')
+    with open(fix, 'w') as f:
+        f.write('--- a/stone.c\n+++ b/stone.c\n@@ -2 +2 @@\n'
+                '-int stone(void) { return 1; }\n+int stone(void) { return 2; }\n')
+    done = build_debian(stitch, folder, lists, '--debian', 'sed', '--patch', fix)
+    need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
+    shipped = sh('find', os.path.join(folder, 'work', 'shipped'), '-name', 'sed', '-type', 'f')
+    need(open(shipped.split()[0], 'rb').read() == open('/bin/sed', 'rb').read(), shipped)
 
 
 def test_debian_elsewhere(stitch, folder):
