@@ -1352,9 +1352,10 @@ def test_wrong_flags(stitch, folder):
     work = os.path.join(folder, 'fix.slp.d')
     with open(os.path.join(work, 'old', 'build.sh'), 'w') as f:
         f.write('gcc -O2 -c case.c -o case.o && gcc case.o -o prog\n')
-    stitch.refused('no-match', 'build', '--source', os.path.join(work, 'old'), '--patch',
-                   os.path.join(work, 'fix.patch'), '--binary', prog, '-o',
-                   os.path.join(folder, 'x.slp'), '--', 'sh', 'build.sh')
+    done = stitch.refused('no-match', 'build', '--source', os.path.join(work, 'old'), '--patch',
+                          os.path.join(work, 'fix.patch'), '--binary', prog, '-o',
+                          os.path.join(folder, 'x.slp'), '--', 'sh', 'build.sh')
+    need('prog, which runs, was built with another compiler' in done.stderr, done.stderr)
 
 
 def patch_memory(pid, addr, data):

@@ -27,8 +27,18 @@ size_t work_locate_pairs(struct job *job, const struct image *image, struct err 
 	return nr;
 }
 
+/* For the message, if nothing fits: the one that should have. */
+static void note_unlike(struct job *job, const char *name, const struct match *match)
+{
+	if (job->unlike)
+		return;
+	job->unlike = mem_fmt(": %s, which runs, was built with another compiler, other flags or "
+			      "libraries, or from another source: %zu of its %zu functions are "
+			      "the same", name, match->nr_matched, match->nr_funcs);
+}
+
 /* How well a linked image fits a binary that runs: more is better. */
-static int rate_fit(const struct image *linked, const char *linked_name,
+static int rate_fit(struct job *job, const struct image *linked, const char *linked_name,
 		    const struct image *running, const char *running_name)
 {
 	struct match match;
@@ -43,8 +53,11 @@ static int rate_fit(const struct image *linked, const char *linked_name,
 	err = match_images(linked, running, &match);
 	rate = err ? 0 : match.how == MATCH_LAYOUT ? 3 :
 	       match.nr_matched * 2 > match.nr_funcs ? 1 : 0;
-	if (rate == 1 && (same_name || (soname && !strcmp(name, soname))))
+	same_name |= soname && !strcmp(name, soname);
+	if (rate == 1 && same_name)
 		rate = 2;
+	if (!rate && same_name)
+		note_unlike(job, files_last_part(running_name), &match);
 	err_free(err);
 	match_done(&match);
 	return rate;
@@ -79,7 +92,7 @@ static struct err *choose_running(struct job *job, const struct captured *link,
 			image_free(running);
 		if (err)
 			return err;
-		rate = rate_fit(linked, link->output, running, job->o->binaries[i]);
+		rate = rate_fit(job, linked, link->output, running, job->o->binaries[i]);
 		/* Not by functions alone: programs of one tree share most of them. */
 		if (rate >= 3)
 			*ARRAY_ADD(job->fits, job->nr_fits) = job->o->binaries[i];
@@ -161,7 +174,8 @@ struct err *work_choose(struct job *job)
 			       "several images (%s): say which with --binary", names);
 	if (!job->linked)
 		return err_new(ERR_UNSUPPORTED, "no-match", "none of the given binaries is "
-			       "like what was linked (%s)", names);
+			       "like what was linked (%s)%s", names,
+			       job->unlike ? job->unlike : "");
 	return NULL;
 }
 
@@ -235,6 +249,7 @@ static struct err *join(struct job *job, char *path)
 	other.linked = other.running = NULL;
 	other.running_name = NULL;
 	other.fits = NULL;
+	other.unlike = NULL;
 	other.nr_fits = 0;
 	other.match = (struct match){ 0 };
 	if (!(err = work_choose(&other)))
@@ -243,6 +258,7 @@ static struct err *join(struct job *job, char *path)
 	*target = (struct target){ other.linked, other.running, other.running_name,
 				   other.match };
 	free(other.fits);
+	free(other.unlike);
 	build_result_done(&result);
 	return err ? err_wrap(err, "%s", path) : NULL;
 }

@@ -46,6 +46,7 @@ struct job {
 	char *running_name;
 	const char **fits;     /* of the given binaries, those that hold a change */
 	size_t nr_fits;
+	char *unlike;          /* of those that hold none, one that has the name of what does */
 	struct match match;
 	struct type_changes types;
 	struct target *more;   /* with --together */
