@@ -15,7 +15,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import Stitch, Suite, diff_trees, need, sh  # noqa: E402
+from cases import CASES  # noqa: E402
+from harness import Program, Stitch, Suite, diff_trees, need, sh  # noqa: E402
 
 LIMITS = '#define LIMIT 100\n#define OTHER 5\n'
 FUNCTION = ('{includes}\n__attribute__((noipa)) int {name}(int x);\n'
@@ -347,6 +348,49 @@ def test_matched(stitch, folder):
     for machine in ('', 'aarch64-linux-gnu-', 's390x-linux-gnu-', 'powerpc64le-linux-gnu-'):
         for flags in ('-O2', '-Os', '-O3 -fPIE -pie'):
             matched(stitch, folder, machine + 'gcc', flags)
+
+
+# A handler in what changes; who handles is to be found in what runs.
+HANDLED = '''
+#include <stdexcept>
+#include "live.h"
+NOINLINE int thrower(int x);
+NOINLINE int thrower(int x) { if (x > 3) throw std::runtime_error("more"); return x; }
+NOINLINE int handles(int x);
+NOINLINE int handles(int x)
+{
+	try { return thrower(x) + CHANGE; } catch (const std::exception &e) { return -*e.what(); }
+}
+const char *check(int v)
+{
+	EXPECT(v, handles(1), 2, 3);
+	EXPECT(v, handles(4), -'m', -'m');
+	return NULL;
+}
+void start(void) { check(0); }
+'''
+OTHER = 'int other(int x);\nint other(int x) { return x * 5 + 3; }\n'
+
+
+def test_matched_handlers(stitch, folder):
+    """C++ in another link: who handles exceptions is named by .eh_frame alone."""
+    for name, text in (('old', '1'), ('new', '2'), ('run', '1')):
+        write(os.path.join(folder, name), {'case.c': HANDLED.replace('CHANGE', text),
+                                           'front.c': OTHER})
+    cc = f'g++ -x c++ -O2 -I {CASES}'
+    prog, slp = os.path.join(folder, 'run', 'prog'), os.path.join(folder, 'fix.slp')
+    sh('sh', '-c', f'{cc} front.c case.c -o prog && strip prog', cwd=os.path.dirname(prog))
+    diff_trees(folder, 'old', 'new')
+    said, _ = build(stitch, folder, f'{cc} case.c -o prog', '--binary', prog)
+    need('function by function' in said, said)
+    shown = stitch.json('show', slp)
+    need(functions(shown) == {'_Z7handlesi'}, f'{functions(shown)}')
+    with Program([prog]) as p:
+        for _ in range(2):
+            p.check(0)
+            stitch.ok('apply', p.pid, slp)
+            p.check(1)
+            stitch.ok('revert', p.pid)
 
 
 def main():

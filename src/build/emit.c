@@ -304,6 +304,15 @@ static void use_carried(struct job *job, const struct place *p, struct slp_out_r
 	out->addend = p->ref->addend;
 }
 
+/*
+ * A word with a personality routine's address: only .eh_frame refers to it, so no function
+ * tells where it is in a binary that is matched by functions.  Any other will do.
+ */
+static bool is_personality(const struct symbol *sym)
+{
+	return !strncmp(sym->name, "DW.ref.", 7);
+}
+
 /* By the old version if there is one, else a copy of its own. */
 static struct err *use_twin_or_carry(struct job *job, const struct place *p,
 				     struct slp_out_reloc *out)
@@ -313,6 +322,8 @@ static struct err *use_twin_or_carry(struct job *job, const struct place *p,
 	out->symbol = 0;
 	if (p->target)
 		err = ref_twin(job, p->u, p->target, &out->symbol);
+	if (err && is_personality(p->target))
+		err_freep(&err);
 	if (err)
 		return err;
 	if (out->symbol)
