@@ -299,6 +299,8 @@ class Squid(Fix):
     port, icp = 7431, 7432
 
     def start(self):
+        # What squid-common has, which is not of this architecture alone.
+        source = self.path('debian', 'squid')
         conf = write(self.path('squid.conf'), f'''http_port 127.0.0.1:{self.port}
 icp_port {self.icp}
 icp_access allow all
@@ -309,9 +311,9 @@ access_log none
 cache_log {self.work}/cache.log
 pid_filename {self.work}/squid.pid
 coredump_dir {self.work}
-mime_table {self.root}/usr/share/squid/mime.conf
-icon_directory {self.root}/usr/share/squid/icons
-error_directory {self.root}/usr/share/squid/errors/templates
+mime_table {source}/src/mime.conf.default
+icon_directory {source}/icons
+error_directory {source}/errors/templates
 unlinkd_program {self.root}/usr/lib/squid/unlinkd
 pinger_enable off
 ''')
@@ -320,6 +322,7 @@ pinger_enable off
                    '-d', self.work)
         self.squid = self.spawn(os.path.join(self.root, 'usr/sbin/squid'), '-N', '-f', conf)
         wait_port(self.port)
+        wait_port(7433)
 
     def select(self):
         return [str(self.squid.pid)]
@@ -330,8 +333,8 @@ pinger_enable off
                 f'127.0.0.1:{self.port}', 'http://127.0.0.1:7433/small']
 
     def failed(self, output):
-        # ab says no more when it is interrupted than what went wrong.
-        return len(re.findall('apr_|Failed', output))
+        counts = re.findall(r'(?:Failed requests|Non-2xx responses): +(\d+)', output)
+        return sum(map(int, counts)) + len(re.findall('apr_', output))
 
     def probe(self):
         """A name with a space: with the fix it comes back, without that memory was freed."""
