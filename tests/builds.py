@@ -237,7 +237,7 @@ def test_killed(stitch, folder):
         need('1-original: as it was' in said and 'compiled again' in said, f'{left}: {said}')
 
 
-# Four processes: a shell, what it waits for, what nobody waits for, and who has left the
+# Five processes: a shell, what it waits for, what nobody waits for, and who has left the
 # session, with a child; the second shell is not to end by what a terminal sends to all.
 LASTING = ('trap "" INT; echo $$ >>{pids}; sleep 301 & echo $! >>{pids}; '
            'setsid sh -c \'sleep 302 & echo $! >>{pids}; echo $$ >>{pids}; wait\' & '

@@ -1105,11 +1105,12 @@ def make_archive(folder, names, packages=''):
     return lists
 
 
-def build_debian(stitch, folder, lists, *options):
+def build_debian(stitch, folder, lists, *options, slp='fix.slp'):
+    """With an apt that knows those lists alone; the working folder is slp.work."""
     return subprocess.run(
         ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" /etc/apt/sources.list.d && shift && '
-         'exec "$@"', 'sh', lists, stitch.path, 'build', '--work', os.path.join(folder, 'work'),
-         '-o', os.path.join(folder, 'fix.slp'), *options],
+         'exec "$@"', 'sh', lists, stitch.path, 'build', '-o', os.path.join(folder, slp),
+         '--work', os.path.join(folder, slp + '.work'), *options],
         capture_output=True, text=True, timeout=120)
 
 
@@ -1157,7 +1158,8 @@ def test_debian_installed(stitch, folder):
                 '-int stone(void) { return 1; }\n+int stone(void) { return 2; }\n')
     done = build_debian(stitch, folder, lists, '--debian', 'sed', '--patch', fix)
     need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
-    shipped = sh('find', os.path.join(folder, 'work', 'shipped'), '-name', 'sed', '-type', 'f')
+    shipped = sh('find', os.path.join(folder, 'fix.slp.work', 'shipped'), '-name', 'sed',
+                 '-type', 'f')
     need(open(shipped.split()[0], 'rb').read() == open('/bin/sed', 'rb').read(), shipped)
 
 
@@ -1189,11 +1191,8 @@ def test_debian_elsewhere(stitch, folder):
 
 def fetch_stone(stitch, folder, lists, slp):
     """It is fetched and unpacked; that it is no fix of itself is said behind that."""
-    done = subprocess.run(
-        ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" /etc/apt/sources.list.d && shift && '
-         'exec "$@"', 'sh', lists, stitch.path, 'build', '--debian', 'stone=1.0-1', '--fix-from',
-         '1.0-1', '-o', os.path.join(folder, slp), '--work', os.path.join(folder, slp + '.work')],
-        capture_output=True, text=True, timeout=120)
+    done = build_debian(stitch, folder, lists, '--debian', 'stone=1.0-1', '--fix-from', '1.0-1',
+                        slp=slp)
     need('[nothing-to-patch]' in done.stderr, done.stderr)
     tree = os.path.join(folder, slp + '.work', 'stone')
     need(os.path.exists(os.path.join(tree, 'stone.c')) and

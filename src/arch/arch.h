@@ -551,6 +551,12 @@ const struct arch_dispatch_row *arch_dispatch_row_at(const struct arch *arch, bo
 bool arch_dispatch_undo(const struct arch *arch, struct regs *regs, bool is_stub, uint64_t off,
 			struct arch_undone *undone,
 			bool (*read)(void *arg, uint64_t addr, uint64_t *word), void *arg);
+/* A call whose copy is what move_call() made of it: more than one instruction, the last. */
+static inline bool insn_is_split_call(const struct insn *original, const struct insn *copy)
+{
+	return original->flow == FLOW_CALL && copy->flow != FLOW_CALL;
+}
+
 /* The CFA of a function, where it is entered, is so far above sp. */
 static inline int64_t arch_entry_cfa(const struct arch *arch)
 {

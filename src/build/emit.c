@@ -931,11 +931,21 @@ static json_t *make_object(const struct job *job, size_t n)
 	return meta;
 }
 
+static json_t *section_objects(const struct job *job)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < job->out.nr_sections; i++)
+		json_array_append_new(array, json_integer(
+			(json_int_t)job->out.sections[i].object));
+	return array;
+}
+
 static void make_meta(struct job *job)
 {
 	const struct emit *emit = job->emit;
 	bool is_new = job->states != NULL;
-	json_t *objects = json_array(), *sections = json_array();
+	json_t *objects = json_array();
 
 	for (size_t i = 0; i < json_array_size(job->refs); i++)
 		is_new |= !strcmp(json_string_value(json_object_get(
@@ -944,9 +954,6 @@ static void make_meta(struct job *job)
 		is_new |= job->objects[i].callbacks != NULL;
 		json_array_append_new(objects, make_object(job, i));
 	}
-	for (size_t i = 0; i < job->out.nr_sections; i++)
-		json_array_append_new(sections, json_integer(
-			(json_int_t)job->out.sections[i].object));
 	job->out.meta = json_pack("{si,ss,ss,ss,ss,ss,sb,sb,so,sO,so}",
 				  "format", emit->nr_objects > 1 ? 3 : is_new ? 2 : 1, "name", emit->patch_name,
 				  "description", emit->description,
@@ -958,8 +965,7 @@ static void make_meta(struct job *job)
 				  "notes", json_notes(emit));
 	json_object_set_new(job->out.meta, "lines", explain_lines(&emit->explain));
 	if (emit->nr_objects > 1)
-		json_object_set(job->out.meta, "sections", sections);
-	json_decref(sections);
+		json_object_set_new(job->out.meta, "sections", section_objects(job));
 	if (job->states) {
 		json_object_set(job->out.meta, "states", job->states);
 		json_object_set_new(job->out.meta, "states_symbol",

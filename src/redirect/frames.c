@@ -280,7 +280,7 @@ static bool pair_insns(const struct writer *w, const struct unwind_code *code,
 		if (!bytes || !arch->decode(bytes, room, from, &old) ||
 		    !arch->decode(out->bytes.data + (at - out->addr), ARCH_INSN_MAX, at, &new))
 			return false;
-		if (old.flow == FLOW_CALL && new.flow != FLOW_CALL) {
+		if (insn_is_split_call(&old, &new)) {
 			o->pushed = at + new.size;
 			return true;
 		}

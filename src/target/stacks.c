@@ -277,8 +277,7 @@ static uint64_t original_in(const struct process *process, const struct stacks_c
 		if (!process->arch->decode(now, room, from, &old_insn))
 			return pc;
 		from += old_insn.size;
-		/* More than one instruction stands for the last one (entry_displace()). */
-		if (old_insn.flow == FLOW_CALL && insn.flow != FLOW_CALL)
+		if (insn_is_split_call(&old_insn, &insn))
 			return pc;
 	}
 	return code && at == pc ? from : pc;
