@@ -1065,7 +1065,7 @@ def test_build_static_library(stitch, folder):
     need(names == ['changed'], f'{names}')
 
 
-def make_source_package(folder, name='stone', version='1.0-1'):
+def make_source_package(folder, name='stone', version='1.0-1', fields=''):
     """As dpkg-source makes it: the folder with its files."""
     upstream = version.rpartition('-')[0]
     package, tree = name, os.path.join(folder, f'{name}-{upstream}')
@@ -1077,7 +1077,7 @@ def make_source_package(folder, name='stone', version='1.0-1'):
        cwd=folder)
     who = 'Nobody <nobody@example.org>'
     for name, text in (
-            ('control', f'Source: {package}\nMaintainer: {who}\nStandards-Version: 4.6.2\n\n'
+            ('control', f'Source: {package}\nMaintainer: {who}\nStandards-Version: 4.6.2\n{fields}\n'
              f'Package: {package}\nArchitecture: any\nDescription: a stone\n'),
             ('changelog', f'{package} ({version}) unstable; urgency=low\n\n  * It is.\n\n'
              f' -- {who}  Mon, 02 Jan 2023 00:00:00 +0000\n'),
@@ -1105,11 +1105,20 @@ def make_archive(folder, names, packages=''):
     return lists
 
 
-def build_debian(stitch, folder, lists, *options, slp='fix.slp'):
-    """With an apt that knows those lists alone; the working folder is slp.work."""
+STONE_FIX = '''--- a/stone.c
++++ b/stone.c
+@@ -2 +2 @@
+-int stone(void) { return 1; }
++int stone(void) { return 2; }
+'''
+
+
+def build_debian(stitch, folder, lists, *options, slp='fix.slp', bind=('/tmp', '/tmp')):
+    """With an apt that knows those lists alone, and one folder for another; the working
+    folder is slp.work."""
     return subprocess.run(
-        ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" /etc/apt/sources.list.d && shift && '
-         'exec "$@"', 'sh', lists, stitch.path, 'build', '-o', os.path.join(folder, slp),
+        ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" /etc/apt/sources.list.d && '
+         'mount --rbind "$2" "$3" && shift 3 && exec "$@"', 'sh', lists, *bind, stitch.path, 'build', '-o', os.path.join(folder, slp),
          '--work', os.path.join(folder, slp + '.work'), *options],
         capture_output=True, text=True, timeout=120)
 
@@ -1154,13 +1163,36 @@ def test_debian_installed(stitch, folder):
                                   f'sed_{upstream}.orig.tar.gz'))
     fix = os.path.join(folder, 'fix.patch')
     with open(fix, 'w') as f:
-        f.write('--- a/stone.c\n+++ b/stone.c\n@@ -2 +2 @@\n'
-                '-int stone(void) { return 1; }\n+int stone(void) { return 2; }\n')
+        f.write(STONE_FIX)
     done = build_debian(stitch, folder, lists, '--debian', 'sed', '--patch', fix)
     need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
     shipped = sh('find', os.path.join(folder, 'fix.slp.work', 'shipped'), '-name', 'sed',
                  '-type', 'f')
     need(open(shipped.split()[0], 'rb').read() == open('/bin/sed', 'rb').read(), shipped)
+
+
+def test_debian_conflicts(stitch, folder):
+    """What a build is in conflict with stays on the machine, if it is more than headers."""
+    if os.getuid() or not shutil.which('dpkg-scansources'):
+        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    make_source_package(folder, fields='Build-Conflicts: pebble, pebble-dev\n')
+    dpkg = os.path.join(folder, 'dpkg')
+    shutil.copytree('/var/lib/dpkg', dpkg)
+    lists = make_archive(folder, ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz',
+                                  'stone_1.0.orig.tar.gz'), REBUILT)
+    fix = os.path.join(folder, 'fix.patch')
+    with open(fix, 'w') as f:
+        f.write(STONE_FIX)
+    for names, want in ((('pebble-dev',), 'apt removes for it: pebble-dev\n'),
+                        (('pebble', 'pebble-dev'), 'apt would remove from this machine: pebble.')):
+        with open(os.path.join(dpkg, 'status'), 'a') as f:
+            for name in names:
+                open(os.path.join(dpkg, 'info', name + '.list'), 'w').close()
+                f.write(f'\nPackage: {name}\nStatus: install ok installed\nVersion: 1\n'
+                        'Architecture: all\nMaintainer: nobody\nDescription: a pebble\n')
+        done = build_debian(stitch, folder, lists, '--debian', 'stone=1.0-1', '--patch', fix,
+                            '--binary', '/bin/true', bind=(dpkg, '/var/lib/dpkg'))
+        need(want in done.stderr, done.stderr)
 
 
 def test_debian_elsewhere(stitch, folder):
