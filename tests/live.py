@@ -1065,7 +1065,7 @@ def test_build_static_library(stitch, folder):
     need(names == ['changed'], f'{names}')
 
 
-def make_source_package(folder, name='stone', version='1.0-1', fields=''):
+def make_source_package(folder, name='stone', version='1.0-1', fields='', binary=None):
     """As dpkg-source makes it: the folder with its files."""
     upstream = version.rpartition('-')[0]
     package, tree = name, os.path.join(folder, f'{name}-{upstream}')
@@ -1078,7 +1078,7 @@ def make_source_package(folder, name='stone', version='1.0-1', fields=''):
     who = 'Nobody <nobody@example.org>'
     for name, text in (
             ('control', f'Source: {package}\nMaintainer: {who}\nStandards-Version: 4.6.2\n{fields}\n'
-             f'Package: {package}\nArchitecture: any\nDescription: a stone\n'),
+             f'Package: {binary or package}\nArchitecture: any\nDescription: a stone\n'),
             ('changelog', f'{package} ({version}) unstable; urgency=low\n\n  * It is.\n\n'
              f' -- {who}  Mon, 02 Jan 2023 00:00:00 +0000\n'),
             ('rules', '#!/usr/bin/make -f\n'), ('source/format', '3.0 (quilt)\n')):
@@ -1169,6 +1169,33 @@ def test_debian_installed(stitch, folder):
     shipped = sh('find', os.path.join(folder, 'fix.slp.work', 'shipped'), '-name', 'sed',
                  '-type', 'f')
     need(open(shipped.split()[0], 'rb').read() == open('/bin/sed', 'rb').read(), shipped)
+
+
+def test_debian_source(stitch, folder):
+    """A source is named: what is made of it is what runs, without its headers."""
+    if os.getuid() or not shutil.which('dpkg-scansources'):
+        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    make_source_package(folder, binary='libstone1')
+    root, deb = os.path.join(folder, 'root'), 'libstone1_1.0-1_amd64.deb'
+    os.makedirs(os.path.join(root, 'usr', 'lib'))
+    os.makedirs(os.path.join(root, 'DEBIAN'))
+    shutil.copy('/bin/true', os.path.join(root, 'usr', 'lib', 'libstone.so.1'))
+    with open(os.path.join(root, 'DEBIAN', 'control'), 'w') as f:
+        f.write('Package: libstone1\nSource: stone\nVersion: 1.0-1\nArchitecture: amd64\n'
+                'Maintainer: nobody <nobody@example.org>\nDescription: a stone\n')
+    sh('dpkg-deb', '-b', root, deb, cwd=folder)
+    packages = sh('dpkg-scanpackages', '.', cwd=folder).replace('./' + deb, 'pool/' + deb)
+    lists = make_archive(folder, ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz',
+                                  'stone_1.0.orig.tar.gz', deb), packages)
+    fix = os.path.join(folder, 'fix.patch')
+    with open(fix, 'w') as f:
+        f.write(STONE_FIX)
+    for number, name in enumerate(('stone=1.0-1', 'stone')):
+        slp = f'{number}.slp'
+        done = build_debian(stitch, folder, lists, '--debian', name, '--patch', fix, slp=slp)
+        need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
+        need(os.path.exists(os.path.join(folder, slp + '.work', 'shipped', 'usr', 'lib',
+                                         'libstone.so.1')), done.stderr)
 
 
 def test_debian_conflicts(stitch, folder):
