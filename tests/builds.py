@@ -194,6 +194,29 @@ def test_new_file(stitch, folder):
     expect(compare(stitch, folder, old, new), 'new.h is new', {'b'})
 
 
+def test_new_sources(stitch, folder):
+    """Of the files that a fix adds those come along that the program is linked of: not a
+    test's, and once what was compiled twice (for a static library)."""
+    command = COMPILE.replace(
+        LINK, 'test -e t.c && { gcc -O2 -c t.c; gcc t.o -o t; for f in n table; do '
+        'gcc -O1 -fPIC -c $f.c -o $f.pic.o; gcc -O2 -c $f.c; done; ar rc libn.a *.pic.o; }; '
+        'gcc -O2 main.o a.o b.o c.o $(ls n.o table.o 2>/dev/null) -o prog')
+    old = tree()
+    new = {**old, 't.c': 'static int t(void) { return 7; }\nint main(void) { return t(); }\n',
+           'n.c': 'extern const int table[4];\nint n(int x);\n'
+                  'int n(int x) { return table[x & 3]; }\n',
+           'table.c': 'extern const int table[4];\nconst int table[4] = { 4, 5, 6, 7 };\n',
+           'b.c': 'int n(int x);\n' + FUNCTION.format(includes='', name='b', value='n(x)')}
+    how, shown = compare(stitch, folder, old, new, command)
+    need(functions(shown) == {'b'}, f'{functions(shown)}')
+    notes = ' '.join(note['text'] for note in shown['notes'])
+    need('t.o is new but is not in prog' in notes, notes)
+    said = stitch.ok('build', '--source', os.path.join(folder, 'old'), '--patch',
+                     os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'),
+                     '--', 'sh', '-c', f'export CPATH=.; {command}').stdout
+    need(', adds 1 (' in said, said)
+
+
 def test_gone_file(stitch, folder):
     """By plain diff(1), which says no more than that it becomes empty."""
     command = 'test ! -e extra.h || export CFLAGS=-DEXTRA=1; ' + \

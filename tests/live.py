@@ -1113,14 +1113,15 @@ STONE_FIX = '''--- a/stone.c
 '''
 
 
-def build_debian(stitch, folder, lists, *options, slp='fix.slp', bind=('/tmp', '/tmp')):
-    """With an apt that knows those lists alone, and one folder for another; the working
-    folder is slp.work."""
+def build_debian(stitch, folder, lists, *options, slp='fix.slp', bind=('/tmp', '/tmp'), path=''):
+    """With an apt that knows those lists alone, one folder for another, and path before PATH;
+    the working folder is slp.work."""
     return subprocess.run(
         ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" /etc/apt/sources.list.d && '
          'mount --rbind "$2" "$3" && shift 3 && exec "$@"', 'sh', lists, *bind, stitch.path, 'build', '-o', os.path.join(folder, slp),
          '--work', os.path.join(folder, slp + '.work'), *options],
-        capture_output=True, text=True, timeout=120)
+        env=dict(os.environ, PATH=path + os.environ['PATH']), capture_output=True, text=True,
+        timeout=120)
 
 
 REBUILT = '''Package: libstone1
@@ -1172,7 +1173,8 @@ def test_debian_installed(stitch, folder):
 
 
 def test_debian_source(stitch, folder):
-    """A source is named: what is made of it is what runs, without its headers."""
+    """A source is named: what is made of it is what runs, without its headers.  It is built
+    with Debian's tools, and not with what somebody has before them."""
     if os.getuid() or not shutil.which('dpkg-scansources'):
         raise Skip('needs root, for a mount namespace, and dpkg-dev')
     make_source_package(folder, binary='libstone1')
@@ -1190,9 +1192,15 @@ def test_debian_source(stitch, folder):
     fix = os.path.join(folder, 'fix.patch')
     with open(fix, 'w') as f:
         f.write(STONE_FIX)
+    own = os.path.join(root, 'dpkg-buildpackage')
+    with open(own, 'w') as f:
+        f.write('#!/bin/sh\ntouch "$0.ran"\nexit 1\n')
+    os.chmod(own, 0o755)
     for number, name in enumerate(('stone=1.0-1', 'stone')):
         slp = f'{number}.slp'
-        done = build_debian(stitch, folder, lists, '--debian', name, '--patch', fix, slp=slp)
+        done = build_debian(stitch, folder, lists, '--debian', name, '--patch', fix, slp=slp,
+                            path=root + ':')
+        need(not os.path.exists(own + '.ran'), 'not built with what Debian has')
         need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
         need(os.path.exists(os.path.join(folder, slp + '.work', 'shipped', 'usr', 'lib',
                                          'libstone.so.1')), done.stderr)

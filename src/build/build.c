@@ -12,12 +12,21 @@
 #include "mem.h"
 #include "work.h"
 
+static bool is_same(const struct pair *a, const struct pair *b)
+{
+	if (a->is_new != b->is_new)
+		return false;
+	if (a->is_new)
+		return !strcmp(a->new->cwd, b->new->cwd) &&
+		       !strcmp(a->new->source, b->new->source);
+	return a->locate.first && a->locate.first == b->locate.first;
+}
+
 /* One source compiled twice to the same code (libtool): once is enough. */
 static bool is_twice(const struct job *job, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (job->pairs[i].in_image && job->pairs[i].locate.first &&
-		    job->pairs[i].locate.first == job->pairs[n].locate.first)
+		if (job->pairs[i].in_image && is_same(&job->pairs[i], &job->pairs[n]))
 			return true;
 	return false;
 }
@@ -93,21 +102,24 @@ static struct err *gather_object(struct job *job, struct emit *emit, size_t obje
 	size_t siblings = 0;
 
 	work_locate_pairs(job, emit->objects[object].match->from, &err);
+	if (!err)
+		err = work_locate_new(job, object ? job->more[object - 1].link : job->link,
+				      object == 0);
 	for (size_t i = 0; i < job->nr_pairs && !err; i++) {
 		struct pair *pair = &job->pairs[i];
 		struct emit_unit *unit;
 
 		if (pair->in_image && is_twice(job, i))
 			continue;
-		/* A file that the change adds is the first object's. */
-		if (!pair->in_image && (!pair->is_new || object)) {
+		if (!pair->in_image) {
 			if (job->nr_more || pair->gone)
 				continue;
 			if (has_sibling(job, i))
 				siblings++;
 			else
-				emit_note(emit, "not-in-image", "%s changes but is not in %s",
-					  pair->name, name);
+				emit_note(emit, "not-in-image", "%s %s but is not in %s",
+					  pair->name, pair->is_new ? "is new" : "changes",
+					  name);
 			continue;
 		}
 		if (pair->refusal) {

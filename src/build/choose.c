@@ -18,13 +18,61 @@ size_t work_locate_pairs(struct job *job, const struct image *image, struct err 
 		struct pair *pair = &job->pairs[i];
 
 		pair->in_image = false;
-		if (!pair->plain)
+		if (!pair->old || !pair->plain)
 			continue;
 		*err = locate_unit(image, pair->plain, &pair->locate, &pair->in_image);
 		*err = err_wrap(*err, "%s", pair->name);
 		nr += pair->in_image;
 	}
 	return nr;
+}
+
+/* Callbacks are all that some files have, and a linker may leave such a file out. */
+static bool has_callbacks(const struct unit *unit)
+{
+	for (size_t i = 0; i < unit->nr_by_name; i++)
+		if (!strncmp(unit->by_name[i]->name, "__klp_", 6) && unit->by_name[i]->section)
+			return true;
+	return false;
+}
+
+/* A file of tables is known by them, where it has no code to know it by. */
+static bool has_its_data(const struct image *image, const struct unit *unit)
+{
+	bool data = false;
+
+	for (size_t i = 0; i < unit->nr_by_name; i++) {
+		const struct symbol *sym = unit->by_name[i], *made;
+
+		if (!sym->section || sym->section >= unit->image->nr_sections)
+			continue;
+		if (sym->type == STT_FUNC)
+			return false;
+		made = sym->bind == STB_LOCAL ? NULL : locate_global(image, sym->name);
+		data |= made && made->type == sym->type && made->size == sym->size;
+	}
+	return data;
+}
+
+struct err *work_locate_new(struct job *job, const struct captured *link, bool is_first)
+{
+	const struct captured *made = capture_find(&job->new, link->output, true);
+	struct image *image = NULL;
+	struct err *err = made ? image_open(made->file, &image) : NULL;
+
+	for (size_t i = 0; i < job->nr_pairs && !err; i++) {
+		struct pair *pair = &job->pairs[i];
+
+		if (!pair->is_new || !pair->plain)
+			continue;
+		pair->in_image = is_first && (!image || has_callbacks(pair->b));
+		if (image && !pair->in_image)
+			err = locate_unit(image, pair->plain, &pair->locate, &pair->in_image);
+		pair->in_image |= !err && image && has_its_data(image, pair->plain);
+		err = err_wrap(err, "%s", pair->name);
+	}
+	image_free(image);
+	return err;
 }
 
 /* For the message, if nothing fits: the one that should have. */
@@ -140,6 +188,7 @@ static struct err *consider(struct job *job, const struct captured *link, int *b
 	if (keep) {
 		image_free(job->linked);
 		job->linked = linked;
+		job->link = link;
 		if (!job->o->nr_binaries) {
 			free(job->running_name);
 			job->running_name = mem_strdup(image_soname(linked) ?
@@ -247,6 +296,7 @@ static struct err *join(struct job *job, char *path)
 	other.o = &one;
 	other.result = &result;
 	other.linked = other.running = NULL;
+	other.link = NULL;
 	other.running_name = NULL;
 	other.fits = NULL;
 	other.unlike = NULL;
@@ -255,7 +305,7 @@ static struct err *join(struct job *job, char *path)
 	if (!(err = work_choose(&other)))
 		err = work_match(&other);
 	target = ARRAY_ADD(job->more, job->nr_more);
-	*target = (struct target){ other.linked, other.running, other.running_name,
+	*target = (struct target){ other.link, other.linked, other.running, other.running_name,
 				   other.match };
 	free(other.fits);
 	free(other.unlike);

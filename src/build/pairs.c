@@ -146,9 +146,9 @@ static struct err *load_pair(struct job *job, size_t i)
 	struct pair *pair = &job->pairs[i];
 	AUTO_FREE char *a = work_path(job, "3-sections/%zu-a.o", i);
 	AUTO_FREE char *b = work_path(job, "3-sections/%zu-b.o", i);
-	struct err *err;
+	struct err *err = load_unit(pair->old ? pair->old->file : pair->new->file, &pair->plain);
 
-	if (pair->old && (err = load_unit(pair->old->file, &pair->plain)))
+	if (err)
 		return err;
 	if (pair->gone) {
 		pair->is_new = false;

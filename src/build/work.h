@@ -17,7 +17,7 @@
 struct pair {
 	const struct captured *old, *new;
 	const char *name;      /* of the object file, for people */
-	struct unit *plain;    /* as it was built for the image */
+	struct unit *plain;    /* as it was built for the image; of a new file: the patched one */
 	struct unit *a, *b;    /* with a section for every function */
 	struct compare compare;
 	struct locate locate;
@@ -28,6 +28,7 @@ struct pair {
 
 /* One more program or library that the patch is for, as the first in struct job. */
 struct target {
+	const struct captured *link;
 	struct image *linked, *running;
 	char *running_name;
 	struct match match;
@@ -41,6 +42,7 @@ struct job {
 	struct capture old, new;
 	struct pair *pairs;
 	size_t nr_pairs;
+	const struct captured *link; /* in the original build, what made the next */
 	struct image *linked;  /* the reference image */
 	struct image *running;
 	char *running_name;
@@ -89,6 +91,12 @@ struct err *work_compare_pairs(struct job *job) __attribute__((warn_unused_resul
 
 /* Which pairs an image holds, and where; how many. */
 size_t work_locate_pairs(struct job *job, const struct image *image, struct err **err);
+/*
+ * Which of the files that the change adds are in what the patched build made in the place
+ * of an image; where it made nothing, all are taken to be in the first.
+ */
+struct err *work_locate_new(struct job *job, const struct captured *link, bool is_first)
+	__attribute__((warn_unused_result));
 /* Of what was linked and what was given the two that fit best. Errors: not-linked,
  * which-binary, no-match. */
 struct err *work_choose(struct job *job) __attribute__((warn_unused_result));
