@@ -48,7 +48,7 @@ def test_order(stitch, folder):
     with program(prog) as p:
         p.check(0)
         before = len(open(f'/proc/{p.pid}/maps').readlines())
-        for _ in range(10):
+        for _ in range(3 if SLOW else 10):
             stitch.ok('apply', p.pid, slp)
             p.told(ENABLE, 'applied')
             check(p, 5, 'applied')
@@ -161,7 +161,7 @@ def test_several(stitch, folder):
     _, all_ = build(stitch, folder, 'all', 30, how=['--replace'],
                     edit=lambda t: t.replace('tell("', 'tell("r'))
     with program(prog) as p:
-        for _ in range(3):
+        for _ in range(1 if SLOW or stitch.has_sanitizers else 3):
             stitch.ok('apply', p.pid, one)
             stitch.ok('apply', p.pid, two)
             p.told('[pre:prog post:prog 2pre:prog 2post:prog]', 'two')

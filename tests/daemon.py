@@ -145,9 +145,9 @@ def test_tinyproxy(stitch, folder):
     if CROSS:
         raise Prepared()
     rounds = int(os.environ.get('DAEMON_ROUNDS') or
-                 (1000 if os.environ.get('VM_FULL') else 10 if BUILT else 100))
+                 (1000 if os.environ.get('VM_FULL') else 6 if BUILT else 100))
     server = start(folder, prog)
-    load = Load()
+    load = Load(clients=2 if BUILT else 4)
     try:
         need(not probe(), 'before: the fix is in effect')
         for _ in range(rounds):
