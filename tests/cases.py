@@ -141,7 +141,8 @@ def check_explanation(case, shown):
     for sign, number, names in case.lines:
         rows = [r for r in shown['lines'] if r['removed'] == (sign == '-') and
                 r['first'] <= int(number) <= r['last']]
-        need(len(rows) == 1 and (','.join(sorted(rows[0]['functions'])) or 'none') == names,
+        need(len(rows) == 1 and (','.join(sorted(rows[0]['functions'])) or
+                                ('macro' if rows[0].get('macro') else 'none')) == names,
              f'{sign}{number}: {rows} of {shown["lines"]}')
 
 

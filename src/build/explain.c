@@ -473,6 +473,37 @@ static const struct diff_line *statement_of(const struct diff_file *file, size_t
 	return &file->lines[at];
 }
 
+static bool ends_in_backslash(const char *text)
+{
+	size_t size = strlen(text);
+
+	while (size && isspace((unsigned char)text[size - 1]))
+		size--;
+	return size && text[size - 1] == '\\';
+}
+
+/* A macro's definition: its code is counted as that of the lines that use it. */
+static bool is_macro(const struct diff_file *file, size_t n)
+{
+	const char *text = file->lines[n].text;
+	bool is_new = file->lines[n].sign == '+';
+	size_t before = n;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	if (*text == '#') {
+		text++;
+		text += strspn(text, " \t");
+		return !strncmp(text, "define", 6);
+	}
+	if (ends_in_backslash(text))
+		return true;
+	while (before > 0 && !file->lines[before - 1].number[is_new])
+		before--;
+	return before > 0 && ends_in_backslash(file->lines[before - 1].text) &&
+	       file->lines[before - 1].number[is_new] + 1 == file->lines[n].number[is_new];
+}
+
 static json_t *functions_of(const struct diff_line *line)
 {
 	json_t *names = json_array();
@@ -483,12 +514,13 @@ static json_t *functions_of(const struct diff_line *line)
 }
 
 /* The row goes on with this line; taken over if so. */
-static bool extend(json_t *last, const char *file, unsigned number, bool removed,
+static bool extend(json_t *last, const char *file, unsigned number, bool removed, bool macro,
 		   const json_t *functions)
 {
 	if (!last || strcmp(json_string_value(json_object_get(last, "file")), file) ||
 	    json_integer_value(json_object_get(last, "last")) + 1 != number ||
 	    json_is_true(json_object_get(last, "removed")) != removed ||
+	    json_is_true(json_object_get(last, "macro")) != macro ||
 	    !json_equal(json_object_get(last, "functions"), functions))
 		return false;
 	json_object_set_new(last, "last", json_integer(number));
@@ -501,15 +533,18 @@ static void put_line(json_t *rows, const struct diff_file *file, size_t n)
 	bool removed = line->sign == '-';
 	unsigned number = line->number[!removed];
 	json_t *functions = functions_of(statement_of(file, n));
-	json_t *last = json_array_get(rows, json_array_size(rows) - 1);
+	json_t *last = json_array_get(rows, json_array_size(rows) - 1), *row;
+	bool macro = !json_array_size(functions) && is_macro(file, n);
 
-	if (extend(last, file->name, number, removed, functions))
+	if (extend(last, file->name, number, removed, macro, functions)) {
 		json_decref(functions);
-	else
-		json_array_append_new(rows, json_pack("{ss,si,si,sb,so}", "file", file->name,
-						      "first", number, "last", number,
-						      "removed", removed, "functions",
-						      functions));
+		return;
+	}
+	row = json_pack("{ss,si,si,sb,so}", "file", file->name, "first", number, "last", number,
+			"removed", removed, "functions", functions);
+	if (macro)
+		json_object_set_new(row, "macro", json_true());
+	json_array_append_new(rows, row);
 }
 
 json_t *explain_lines(const struct explain *explain)

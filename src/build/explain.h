@@ -28,8 +28,11 @@ void explain_unit(struct explain *explain, const char *old_file, const char *new
 /* Why a changed function of the unit is carried. The caller frees. */
 char *explain_reason(const struct explain *explain, const struct compare *compare,
 		     const struct symbol *func);
-/* [{file, first, last, removed, functions: [name]}], without a function: no code of its own
- * (a declaration, data, a comment), or none that is compiled in. */
+/*
+ * [{file, first, last, removed, functions: [name], macro: true}], without a function: no code
+ * of its own (a declaration, data, a comment), or none that is compiled in.  A macro's code
+ * is that of the lines which use it.
+ */
 json_t *explain_lines(const struct explain *explain);
 void explain_done(struct explain *explain);
 

@@ -46,7 +46,9 @@ static void print_line(const json_t *row)
 	       first);
 	if (last != first)
 		printf("-%" JSON_INTEGER_FORMAT, last);
-	printf(": %s", json_array_size(functions) ? "" : "no code of its own");
+	printf(": %s", json_array_size(functions) ? "" :
+		       json_is_true(json_object_get(row, "macro")) ?
+		       "a macro; its code is where it is used" : "no code of its own");
 	json_array_foreach(functions, i, name)
 		printf("%s%s", i ? ", " : "", json_is_string(name) ? json_string_value(name) :
 								      "?");
