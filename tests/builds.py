@@ -217,6 +217,32 @@ def test_new_sources(stitch, folder):
     need(', adds 1 (' in said, said)
 
 
+def test_binaries(stitch, folder):
+    """Several are given: each that the change is in has a patch, and of equals the first one
+    given has the name that was asked for."""
+    command = COMPILE + '; gcc -O2 main.o a.o b.o c.o -Wl,--defsym,twin=0 -o twin'
+    old = tree()
+    for name, files in (('old', old), ('run', old),
+                        ('new', {**old, 'b.c': old['b.c'].replace('2', '7')})):
+        write(os.path.join(folder, name), files)
+    diff_trees(folder, 'old', 'new')
+    sh('sh', '-c', f'export CPATH=.; {command}', cwd=os.path.join(folder, 'run'))
+    for name in ('prog', 'twin', 'none'):
+        os.makedirs(os.path.join(folder, name))
+    for name in ('prog', 'twin'):
+        shutil.copy(os.path.join(folder, 'run', name), os.path.join(folder, name))
+    shutil.copy('/bin/true', os.path.join(folder, 'none'))
+    for first, second in (('prog', 'twin'), ('twin', 'prog'), ('none', 'twin')):
+        build(stitch, folder, f'export CPATH=.; {command}', '--binary',
+              os.path.join(folder, first), '--binary', os.path.join(folder, second))
+        other = os.path.join(folder, f'fix.{second}.slp')
+        names = [stitch.json('show', slp)['objects'][0]['name']
+                 for slp in (os.path.join(folder, 'fix.slp'), other) if os.path.exists(slp)]
+        need(names == ([second] if first == 'none' else [first, second]), f'{first}: {names}')
+        if first != 'none':
+            os.unlink(other)
+
+
 def test_gone_file(stitch, folder):
     """By plain diff(1), which says no more than that it becomes empty."""
     command = 'test ! -e extra.h || export CFLAGS=-DEXTRA=1; ' + \

@@ -1203,7 +1203,7 @@ def test_debian_source(stitch, folder):
                             path=root + ':')
         need(not os.path.exists(own + '.ran'), 'not built with what Debian has')
         need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
-        need(os.path.exists(os.path.join(folder, slp + '.work', 'shipped', 'usr', 'lib',
+        need(os.path.exists(os.path.join(folder, slp + '.work', 'shipped-others', 'usr', 'lib',
                                          'libstone.so.1')), done.stderr)
 
 

@@ -29,6 +29,7 @@ struct build_options {
 	 * and the libraries of a process, or one file.  Empty: as built. */
 	char **binaries;
 	size_t nr_binaries;
+	size_t nr_preferred;   /* of them, from the first: of equals one of these is the one */
 	/* Types whose layout may change: no object of them outlives the change. */
 	char **layouts;
 	size_t nr_layouts;

@@ -144,12 +144,14 @@ static struct err *choose_running(struct job *job, const struct captured *link,
 		/* Not by functions alone: programs of one tree share most of them. */
 		if (rate >= 3)
 			*ARRAY_ADD(job->fits, job->nr_fits) = job->o->binaries[i];
-		if (rate <= *best) {
+		if (rate < *best || !rate ||
+		    (rate == *best && (job->is_preferred || i >= job->o->nr_preferred))) {
 			image_free(running);
 			continue;
 		}
 		*best = rate;
 		*keep = true;
+		job->is_preferred = i < job->o->nr_preferred;
 		image_free(job->running);
 		job->running = running;
 		free(job->running_name);
@@ -292,11 +294,12 @@ static struct err *join(struct job *job, char *path)
 	struct err *err;
 
 	one.binaries = &path;
-	one.nr_binaries = 1;
+	one.nr_binaries = one.nr_preferred = 1;
 	other.o = &one;
 	other.result = &result;
 	other.linked = other.running = NULL;
 	other.link = NULL;
+	other.is_preferred = false;
 	other.running_name = NULL;
 	other.fits = NULL;
 	other.unlike = NULL;

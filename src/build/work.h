@@ -46,6 +46,7 @@ struct job {
 	struct image *linked;  /* the reference image */
 	struct image *running;
 	char *running_name;
+	bool is_preferred;     /* running is one of those */
 	const char **fits;     /* of the given binaries, those that hold a change */
 	size_t nr_fits;
 	char *unlike;          /* of those that hold none, one that has the name of what does */

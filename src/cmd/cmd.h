@@ -26,7 +26,9 @@ struct options {
 	unsigned timeout_ms;
 	const char *exe, *name, *core;
 	/* build */
-	const char *source, *patch, *binary, *output, *work, *description;
+	const char *source, *patch, *output, *work, *description;
+	char **binaries;   /* --binary */
+	size_t nr_binaries;
 	const char *debian, *fix_from, *only;
 	char **layouts;    /* --allow-layout */
 	size_t nr_layouts;

@@ -78,11 +78,13 @@ static int take_binary(const char *path, const struct stat *st, int type, struct
 /* What is in a folder: a package as it is shipped. */
 static struct err *binaries_in(const char *folder, char ***binaries, size_t *nr)
 {
+	size_t before = *nr;
+
 	found = binaries;
 	nr_found = nr;
 	if (nftw(folder, take_binary, 16, FTW_PHYS))
 		return err_sys(errno, "%s", folder);
-	if (!*nr)
+	if (*nr == before)
 		return err_new(ERR_FAILED, "not-elf", "%s has no program and no library in it",
 			       folder);
 	return NULL;
@@ -93,6 +95,27 @@ static bool is_folder(const char *path)
 	struct stat st;
 
 	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* What is given as the binary that runs: a process, a folder or a file; once or more. */
+static struct err *find_binaries(const struct options *o, struct build_options *build)
+{
+	struct err *err = NULL;
+	pid_t pid;
+
+	for (size_t i = 0; i < o->nr_binaries && !err; i++) {
+		const char *given = o->binaries[i];
+
+		if (cmd_is_pid(given, &pid))
+			err = binaries_of(pid, &build->binaries, &build->nr_binaries);
+		else if (is_folder(given))
+			err = binaries_in(given, &build->binaries, &build->nr_binaries);
+		else
+			*ARRAY_ADD(build->binaries, build->nr_binaries) = mem_strdup(given);
+		if (!i)
+			build->nr_preferred = build->nr_binaries;
+	}
+	return err;
 }
 
 static struct err *check_options(const struct options *o)
@@ -171,7 +194,7 @@ static struct err *build_other(const struct options *o, const struct build_optio
 	struct err *err;
 
 	build.binaries = &path;
-	build.nr_binaries = 1;
+	build.nr_binaries = build.nr_preferred = 1;
 	build.output = output;
 	if (!first->work)
 		build.work = work = mem_fmt("%s.work", first->output);
@@ -208,7 +231,6 @@ int cmd_build(const struct options *o)
 	char self[PATH_MAX] = "";
 	struct err *err;
 	json_t *all;
-	pid_t pid;
 
 	if (o->debian)
 		return cmd_debian(o);
@@ -217,12 +239,8 @@ int cmd_build(const struct options *o)
 	if (!err && readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		err = err_new(ERR_FAILED, "system", "/proc/self/exe cannot be read");
 	build.self = self;
-	if (!err && o->binary && cmd_is_pid(o->binary, &pid))
-		err = binaries_of(pid, &build.binaries, &build.nr_binaries);
-	else if (!err && o->binary && is_folder(o->binary))
-		err = binaries_in(o->binary, &build.binaries, &build.nr_binaries);
-	else if (!err && o->binary)
-		*ARRAY_ADD(build.binaries, build.nr_binaries) = mem_strdup(o->binary);
+	if (!err)
+		err = find_binaries(o, &build);
 	if (!err)
 		err = build_one(o, &build, &result, all);
 	for (size_t i = 0; i < result.nr_others && !err; i++)

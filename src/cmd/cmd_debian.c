@@ -23,6 +23,8 @@ static struct err *check_options(const struct options *o)
 	if (o->source || o->command)
 		return err_new(ERR_USAGE, "usage", "build --debian gets the source and builds as "
 			       "Debian does: no --source, no build command");
+	if (o->nr_binaries > 1)
+		return err_new(ERR_USAGE, "usage", "build --debian takes one --binary");
 	if (o->nr_words)
 		return err_new(ERR_USAGE, "usage", "build: what is \"%s\"?", o->words[0]);
 	return NULL;
@@ -119,7 +121,8 @@ int cmd_debian(const struct options *o)
 
 	if (!err && readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		err = err_new(ERR_FAILED, "system", "/proc/self/exe cannot be read");
-	if (err || (err = absolute(o->patch, &fix)) || (err = absolute(o->binary, &binary)))
+	if (err || (err = absolute(o->patch, &fix)) || 
+	    (err = absolute(o->nr_binaries ? o->binaries[0] : NULL, &binary)))
 		return cmd_fail(o, err);
 	output = o->output ? mem_strdup(o->output) : default_output(o);
 	work = o->work ? mem_strdup(o->work) : default_work(o);

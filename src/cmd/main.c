@@ -178,7 +178,7 @@ static int take_option(struct options *o, int opt)
 	case OPT_FULL: o->full = true; break;
 	case OPT_SOURCE: o->source = optarg; break;
 	case OPT_PATCH: o->patch = optarg; break;
-	case OPT_BINARY: o->binary = optarg; break;
+	case OPT_BINARY: *ARRAY_ADD(o->binaries, o->nr_binaries) = optarg; break;
 	case OPT_CONSTRUCTOR: o->constructors = true; break;
 	case OPT_ALLOW_LAYOUT: *ARRAY_ADD(o->layouts, o->nr_layouts) = optarg; break;
 	case 'o': o->output = optarg; break;
@@ -246,5 +246,6 @@ int main(int argc, char **argv)
 		event_set_sink(print_event, stderr);
 	status = command->run(&options);
 	free(options.layouts);
+	free(options.binaries);
 	return status;
 }
