@@ -121,6 +121,20 @@ def names(stitch, p):
     return [(x['name'], x['state']) for f in found for x in f['patches']]
 
 
+def told_or_looked(stitch, p, wanted, when):
+    """
+    arm64's kernel may leave a thread's breakpoint off after an event, and then what comes and
+    goes is found by looking (docs/porting.md).
+    """
+    seen = p.ask('story')
+    if os.uname().machine == 'aarch64' and seen != wanted:
+        patched = [('fix', 'applied')] if wanted == LOADED else []
+        wait_for(lambda: names(stitch, p) == patched, f'{when}: {seen}, and not looked for', 60)
+        p.ask('story')
+        return
+    need(seen == wanted, f'{when}: {seen}, must be {wanted}')
+
+
 def test_coming_and_going(stitch, folder):
     """Selftests 7, 8 and 9, ten lives; and what is left when the follower goes."""
     need_events()
@@ -130,15 +144,15 @@ def test_coming_and_going(stitch, folder):
         with Follower(stitch, p.pid, slp) as f:
             for _ in range(10):
                 need(p.ask('load') == 'ok', 'load')
-                told(p, LOADED, 'loaded')
+                told_or_looked(stitch, p, LOADED, 'loaded')
                 p.check(1, 'loaded')
                 p.ask('unload')
-                told(p, UNLOADED, 'unloaded')
+                told_or_looked(stitch, p, UNLOADED, 'unloaded')
             need(not names(stitch, p), f'{names(stitch, p)}')
             maps = open(f'/proc/{p.pid}/maps').read()
             need(len(maps.splitlines()) <= before + 1, f'memory is left: {maps}')
             p.ask('load')
-            told(p, LOADED, 'the last')
+            told_or_looked(stitch, p, LOADED, 'the last')
             status, out = f.stop()
             need(status == 0, out)
             need('waiting for libplugin.so' in out and out.count('applied fix') == 11 and
