@@ -217,6 +217,28 @@ def test_new_sources(stitch, folder):
     need(', adds 1 (' in said, said)
 
 
+def test_grown_in_another(stitch, folder):
+    """The structure that the diff changes is named, and not one that has it as a member."""
+    header = ('struct seal { int length;{} };\nstruct letter { struct seal seal; int pages; };\n'
+              'struct mail { struct letter letters[2]; int stamps; };\n')
+    b = ('#include "limits.h"\nstruct mail *mails;\n__attribute__((noipa)) int b(int x);\n'
+         '__attribute__((noipa)) int b(int x) { return mails ? mails[x].stamps : x; }\n')
+    old = tree(b_c=b, limits_h=LIMITS + header.replace('{}', ''))
+    for name, files in (('old', old),
+                        ('new', {**old, 'limits.h': LIMITS + header.replace('{}', ' int colour;')})):
+        write(os.path.join(folder, name), files)
+    diff_trees(folder, 'old', 'new')
+    options = ('build', '--source', os.path.join(folder, 'old'), '--patch',
+               os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'))
+    command = ('--', 'sh', '-c', f'export CPATH=.; {COMPILE}')
+    for allowed, named in (((), 'seal'), (('seal',), 'letter'), (('seal', 'letter'), 'mail')):
+        layouts = [word for name in allowed for word in ('--allow-layout', f'struct {name}')]
+        done = stitch.refused('changed-layout', *options, *layouts, *command,
+                              env={'STITCH_FIX_PATCHES': 'one.patch two.patch'})
+        need(f'stitch: struct {named}: it' in done.stderr, done.stderr)
+        need('--only' in done.stderr and ': one.patch two.patch\n' in done.stderr, done.stderr)
+
+
 def test_binaries(stitch, folder):
     """Several are given: each that the change is in has a patch, and of equals the first one
     given has the name that was asked for."""

@@ -59,6 +59,36 @@ static void explain(struct job *job, struct emit *emit, size_t i)
 		explain_unit(&emit->explain, pair->a ? a : NULL, b, &pair->compare);
 }
 
+static const struct type_change *find_change(const struct job *job, const char *name)
+{
+	for (size_t i = 0; i < job->types.nr; i++)
+		if (!strcmp(job->types.list[i].name, name))
+			return &job->types.list[i];
+	return NULL;
+}
+
+/* A structure that grew in another: what the diff changes, and not all that it is in. */
+static const struct type_change *innermost(const struct job *job, const struct type_change *type)
+{
+	const struct type_change *inner = type;
+
+	for (size_t depth = 0; inner && depth <= job->types.nr; depth++) {
+		type = inner;
+		inner = type->inner ? find_change(job, type->inner) : NULL;
+		if (inner && (inner->kind != TYPE_LAYOUT || may_change(job, inner->name)))
+			inner = NULL;
+	}
+	return type;
+}
+
+static struct err *refuse_layout(const struct type_change *type)
+{
+	return err_new(ERR_UNSUPPORTED, "changed-layout", "%s: %s. The running process has "
+		       "objects of the old layout: keep what is new beside them, in shadow "
+		       "variables (docs/writing-patches.md), or say --allow-layout '%s' if "
+		       "none of them outlives the change", type->name, type->text, type->name);
+}
+
 static struct err *answer_types(const struct job *job, struct emit *emit)
 {
 	for (size_t i = 0; i < job->types.nr; i++) {
@@ -75,11 +105,7 @@ static struct err *answer_types(const struct job *job, struct emit *emit)
 				  type->kind == TYPE_STACK_ONLY ? "its objects are on stacks "
 				  "only" : "allowed by --allow-layout");
 		else
-			return err_new(ERR_UNSUPPORTED, "changed-layout", "%s: %s. The running "
-				       "process has objects of the old layout: keep what is new "
-				       "beside them, in shadow variables (docs/writing-patches.md), "
-				       "or say --allow-layout '%s' if none of them outlives the "
-				       "change", type->name, type->text, type->name);
+			return refuse_layout(innermost(job, type));
 	}
 	return NULL;
 }

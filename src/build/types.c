@@ -15,6 +15,7 @@ enum { MAX_DEPTH = 64 };
 struct member {
 	const char *name;       /* in the debug information */
 	int64_t at, size;       /* bits; of an enumerator: at is its value */
+	Dwarf_Off type;         /* of the aggregate that it is, or is an array of; 0: none */
 };
 
 struct layout {
@@ -80,6 +81,16 @@ static int64_t bits_of(Dwarf_Die *die)
 	return 8 * (int64_t)size;
 }
 
+static bool leads_to(Dwarf_Die *die, Dwarf_Die *type, unsigned *pointers);
+
+static Dwarf_Off aggregate_of(Dwarf_Die *die)
+{
+	Dwarf_Die type;
+	unsigned pointers;
+
+	return leads_to(die, &type, &pointers) && !pointers ? dwarf_dieoffset(&type) : 0;
+}
+
 /* Those of members without a name are the aggregate's own. */
 static void add_members(struct layout *layout, Dwarf_Die *die, int64_t from, int depth)
 {
@@ -97,7 +108,8 @@ static void add_members(struct layout *layout, Dwarf_Die *die, int64_t from, int
 			continue;
 		if (name)
 			*ARRAY_ADD(layout->members, layout->nr) = (struct member){
-				name, from + place_of(&child), bits_of(&child) };
+				name, from + place_of(&child), bits_of(&child),
+				aggregate_of(&child) };
 		else if (debug_type_of(&child, &type) && debug_bare_type(&type, &type) &&
 			 is_aggregate(&type))
 			add_members(layout, &type, from + place_of(&child), depth + 1);
@@ -114,7 +126,7 @@ static void add_enumerators(struct layout *layout, Dwarf_Die *die)
 		if (dwarf_tag(&child) == DW_TAG_enumerator && dwarf_diename(&child))
 			*ARRAY_ADD(layout->members, layout->nr) = (struct member){
 				dwarf_diename(&child),
-				number_of(&child, DW_AT_const_value, 0), 0 };
+				number_of(&child, DW_AT_const_value, 0), 0, 0 };
 	} while (!dwarf_siblingof(&child, &child));
 }
 
@@ -346,12 +358,15 @@ static const struct member *member_at(const struct layout *layout, const struct 
 	return NULL;
 }
 
-/* Of the first that moved; NULL: none did. */
-static char *text_of_moved(const struct layout *a, const struct layout *b)
+/* Of the first that moved; NULL: none did.  *grown: the type that grew in its place, or 0. */
+static char *text_of_moved(const struct layout *a, const struct layout *b, Dwarf_Off *grown)
 {
+	*grown = 0;
 	for (size_t i = 0; i < a->nr; i++) {
 		const struct member *x = &a->members[i], *y = find_member(b, x->name);
 
+		if (y && x->at == y->at && x->size != y->size)
+			*grown = y->type;
 		if (y && (x->at != y->at || x->size != y->size))
 			return mem_fmt("its member %s was at byte %" PRId64 " (%" PRId64
 				       " bytes) and is at byte %" PRId64 " (%" PRId64 ")",
@@ -405,6 +420,7 @@ static void add_change(struct type_changes *changes, const char *name, struct ty
 		if (change.kind == TYPE_LAYOUT)
 			known->kind = TYPE_LAYOUT;
 		free(change.text);
+		free(change.inner);
 		return;
 	}
 	change.name = mem_strdup(name);
@@ -418,15 +434,19 @@ static bool is_on_stacks(const struct layout *a, const struct layout *b)
 }
 
 static void compare_layouts(const struct layout *a, const struct layout *b,
-			    struct type_changes *changes)
+			    struct layouts *all, struct type_changes *changes)
 {
 	struct type_change change = { .kind = TYPE_ENUM };
+	const struct layout *inner;
+	Dwarf_Off grown;
 
 	if (a->is_enum != b->is_enum)
 		return;
 	if (a->is_enum) {
 		change.text = text_of_values(a, b);
-	} else if ((change.text = text_of_moved(a, b))) {
+	} else if ((change.text = text_of_moved(a, b, &grown))) {
+		inner = grown ? layout_at(all, grown) : NULL;
+		change.inner = inner ? mem_strdup(inner->name) : NULL;
 		change.kind = is_on_stacks(a, b) ? TYPE_STACK_ONLY : TYPE_LAYOUT;
 	} else {
 		change.kind = TYPE_MEMBER;
@@ -448,7 +468,7 @@ void types_compare(const char *old_file, const char *new_file, struct type_chang
 							   sizeof(*a.list), by_name);
 
 			if (old)
-				compare_layouts(old, &b.list[i], changes);
+				compare_layouts(old, &b.list[i], &b, changes);
 		}
 	}
 	layouts_close(&a);
@@ -460,6 +480,7 @@ void types_done(struct type_changes *changes)
 	for (size_t i = 0; i < changes->nr; i++) {
 		free(changes->list[i].name);
 		free(changes->list[i].text);
+		free(changes->list[i].inner);
 	}
 	free(changes->list);
 	*changes = (struct type_changes){ 0 };

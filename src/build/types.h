@@ -22,6 +22,7 @@ struct type_change {
 	} kind;
 	char *name;              /* struct session, state_t, ns::Class */
 	char *text;              /* what about it, a half sentence */
+	char *inner;             /* of a member that grew, its type; NULL: it is not that */
 };
 
 struct type_changes {

@@ -217,6 +217,16 @@ static void print_json(json_t *all)
 	cmd_print_json(first);
 }
 
+/* Of the patches of a newer version (scripts/debian) others may do where one does not. */
+static void print_advice(const struct options *o, bool refused)
+{
+	const char *patches = getenv("STITCH_FIX_PATCHES");
+
+	if (refused && patches && strchr(patches, ' ') && !o->json)
+		fprintf(stderr, "stitch build: the fix is of several patches; --only with a part "
+			"of its name takes one by itself: %s\n", patches);
+}
+
 int cmd_build(const struct options *o)
 {
 	struct build_result result = { 0 };
@@ -229,8 +239,10 @@ int cmd_build(const struct options *o)
 		.created_by = "stitch " STITCH_VERSION,
 		.progress = print_progress, .arg = (void *)(uintptr_t)o };
 	char self[PATH_MAX] = "";
+	bool refused;
 	struct err *err;
 	json_t *all;
+	int status;
 
 	if (o->debian)
 		return cmd_debian(o);
@@ -253,5 +265,8 @@ int cmd_build(const struct options *o)
 	for (size_t i = 0; i < build.nr_binaries; i++)
 		free(build.binaries[i]);
 	free(build.binaries);
-	return cmd_fail(o, err);
+	refused = err && err->kind == ERR_UNSUPPORTED && strcmp(err->reason, "nothing-to-patch");
+	status = cmd_fail(o, err);
+	print_advice(o, refused);
+	return status;
 }
