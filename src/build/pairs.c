@@ -91,6 +91,35 @@ static const struct {
 	const char *const *args;
 } line_variants[] = { { "line", line_args }, { "count", count_args } };
 
+/* What becomes of a source that has no line number in it where code could see one. */
+#define LINE_MARK "stitch_line_number_"
+static const char *const mark_args[] = { "-E", "-w", "-D__LINE__=" LINE_MARK, NULL };
+
+static bool has_line_numbers(const struct captured *unit, const char *output, const char *log)
+{
+	struct err *err = capture_compile(unit, mark_args, output, log);
+	AUTO_FREE char *text = err ? NULL : files_read(output);
+
+	err_free(err);
+	return !text || strstr(text, LINE_MARK);
+}
+
+/* Some sources cannot be compiled so: then line noise is carried. */
+static void compile_line_variants(const struct job *job, size_t i, const struct captured *unit,
+				  char side, const char *log)
+{
+	AUTO_FREE char *plain = work_path(job, "3-sections/%zu-%c.i", i, side);
+
+	if (!has_line_numbers(unit, plain, log))
+		return;
+	for (unsigned v = 0; v < ARRAY_SIZE(line_variants); v++) {
+		AUTO_FREE char *line = work_path(job, "3-sections/%zu-%c-%s.o", i, side,
+						 line_variants[v].name);
+
+		err_free(capture_compile(unit, line_variants[v].args, line, log));
+	}
+}
+
 static struct err *compile_all(const struct job *job, const char *step, bool new)
 {
 	AUTO_FREE char *log = work_path(job, "3-sections/compile.log");
@@ -109,14 +138,7 @@ static struct err *compile_all(const struct job *job, const char *step, bool new
 		err = capture_compile(unit, section_args, plain, log);
 		if (err)
 			break;
-		/* Some sources cannot be compiled so: then line noise is carried. */
-		for (unsigned v = 0; v < ARRAY_SIZE(line_variants); v++) {
-			AUTO_FREE char *line = work_path(job, "3-sections/%zu-%c-%s.o", i,
-						       new ? 'b' : 'a',
-						       line_variants[v].name);
-
-			err_free(capture_compile(unit, line_variants[v].args, line, log));
-		}
+		compile_line_variants(job, i, unit, new ? 'b' : 'a', log);
 	}
 	if (err) {
 		err_free(work_tree_back(job));
@@ -176,6 +198,7 @@ static struct err *drop_line_noise(struct job *job, size_t i, const char *varian
 	struct unit *a_line = NULL, *b_line = NULL;
 	struct err *err = NULL;
 
+	/* Without line numbers on one side there is nothing that only they make different. */
 	if (!files_exist(a) || !files_exist(b))
 		return NULL;
 	if (!(err = load_unit(a, &a_line)) && !(err = load_unit(b, &b_line)))
