@@ -217,6 +217,23 @@ def test_new_sources(stitch, folder):
     need(', adds 1 (' in said, said)
 
 
+def test_fails_again(stitch, folder):
+    """A compiler that does not make a section of each function: what it said is told."""
+    tools, old = os.path.join(folder, 'tools'), tree()
+    write(tools, {'gcc': '#!/bin/sh\ncase "$*" in *-ffunction-sections*) echo no sections here >&2; '
+                         'exit 1 ;; esac\nexec /usr/bin/gcc "$@"\n'})
+    os.chmod(os.path.join(tools, 'gcc'), 0o755)
+    write(os.path.join(folder, 'old'), old)
+    write(os.path.join(folder, 'new'), {**old, 'b.c': old['b.c'].replace('2', '7')})
+    diff_trees(folder, 'old', 'new')
+    done = stitch.refused('build-failed', 'build', '--source', os.path.join(folder, 'old'),
+                          '--patch', os.path.join(folder, 'fix.patch'), '-o',
+                          os.path.join(folder, 'fix.slp'), '--', 'sh', '-c',
+                          f'export CPATH=.; {COMPILE}',
+                          env={'PATH': tools + ':' + os.environ['PATH']})
+    need('compiling b.c again' in done.stderr and 'no sections here' in done.stderr, done.stderr)
+
+
 def test_grown_in_another(stitch, folder):
     """The structure that the diff changes is named, and not one that has it as a member."""
     header = ('struct seal { int length;{} };\nstruct letter { struct seal seal; int pages; };\n'

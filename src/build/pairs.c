@@ -5,6 +5,7 @@
 
 #include "files.h"
 #include "mem.h"
+#include "share.h"
 
 static const char *short_name(const struct job *job, const char *output)
 {
@@ -120,26 +121,60 @@ static void compile_line_variants(const struct job *job, size_t i, const struct 
 	}
 }
 
-static struct err *compile_all(const struct job *job, const char *step, bool new)
+/* One side of all pairs. */
+struct side {
+	struct job *job;
+	char letter;           /* a: as it was; b: with the diff */
+	const char *log;
+};
+
+static const struct captured *unit_of(const struct side *side, size_t i)
+{
+	const struct pair *pair = &side->job->pairs[i];
+
+	return pair->gone ? NULL : side->letter == 'a' ? pair->old : pair->new;
+}
+
+static struct err *compile_plain(const struct side *side, size_t i)
+{
+	AUTO_FREE char *plain = work_path(side->job, "3-sections/%zu-%c.o", i, side->letter);
+
+	return capture_compile(unit_of(side, i), section_args, plain, side->log);
+}
+
+static bool compile_one(void *arg, size_t i)
+{
+	const struct side *side = arg;
+	struct err *err = unit_of(side, i) ? compile_plain(side, i) : NULL;
+
+	if (!err && unit_of(side, i))
+		compile_line_variants(side->job, i, unit_of(side, i), side->letter, side->log);
+	err_free(err);
+	return !err;
+}
+
+/* Of the one that cannot be compiled; the process that tried had nobody to tell. */
+static struct err *why_not(const struct side *side)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; i < side->job->nr_pairs && !err; i++)
+		if (unit_of(side, i))
+			err = compile_plain(side, i);
+	return err ? err : err_new(ERR_FAILED, "build-failed", "no process can be made");
+}
+
+static struct err *compile_all(struct job *job, const char *step, char letter)
 {
 	AUTO_FREE char *log = work_path(job, "3-sections/compile.log");
+	struct side side = { job, letter, log };
 	struct err *err = work_tree_in_place(job, step);
 
-	for (size_t i = 0; i < job->nr_pairs && !err; i++) {
-		const struct captured *unit = new ? job->pairs[i].new : job->pairs[i].old;
-		AUTO_FREE char *plain = work_path(job, "3-sections/%zu-%c.o", i, new ? 'b' : 'a');
-
-		if (!unit || job->pairs[i].gone)
-			continue;
-		if (!capture_has_source(unit)) {
-			job->pairs[i].gone = true;
-			continue;
-		}
-		err = capture_compile(unit, section_args, plain, log);
-		if (err)
-			break;
-		compile_line_variants(job, i, unit, new ? 'b' : 'a', log);
-	}
+	for (size_t i = 0; i < job->nr_pairs && !err; i++)
+		if (unit_of(&side, i))
+			job->pairs[i].gone = !capture_has_source(unit_of(&side, i));
+	if (!err && !share_work(job->nr_pairs, compile_one, &side))
+		err = why_not(&side);
 	if (err) {
 		err_free(work_tree_back(job));
 		return err;
@@ -216,8 +251,8 @@ struct err *work_compare_pairs(struct job *job)
 	work_progress(job, "3-sections: comparing %zu object file%s", job->nr_pairs,
 		 job->nr_pairs == 1 ? "" : "s");
 	if ((err = files_remove_tree(folder)) || (err = files_make_dir(folder)) ||
-	    (err = compile_all(job, "1-original", false)) ||
-	    (err = compile_all(job, "2-patched", true)))
+	    (err = compile_all(job, "1-original", 'a')) ||
+	    (err = compile_all(job, "2-patched", 'b')))
 		return err;
 	for (size_t i = 0; i < job->nr_pairs; i++) {
 		struct pair *pair = &job->pairs[i];

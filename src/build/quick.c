@@ -7,17 +7,15 @@
 #include "work.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "diff.h"
 #include "files.h"
 #include "mem.h"
 #include "readers.h"
+#include "share.h"
 
 /* A file that the diff changes. */
 struct change {
@@ -221,40 +219,27 @@ static void find_units(struct quick *q)
 	}
 }
 
-/* In a process of its own, which ends with the tool: every nr-th unit, from the first-th on. */
-static void compile_some(const struct quick *q, size_t first, size_t nr, const char *log,
-			 pid_t parent)
-{
-	struct err *err = NULL;
+struct compilation {
+	const struct quick *q;
+	const char *log;
+};
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
-		_exit(1);
-	for (size_t i = first; i < q->nr_units && !err; i += nr)
-		err = capture_compile(q->units[i], (const char *[]){ NULL },
-				      q->units[i]->output, log);
-	_exit(err ? 1 : 0);
+static bool compile_unit(void *arg, size_t i)
+{
+	const struct compilation *c = arg;
+	const struct captured *unit = c->q->units[i];
+	struct err *err = capture_compile(unit, (const char *[]){ NULL }, unit->output, c->log);
+
+	err_free(err);
+	return !err;
 }
 
 static void compile_units(struct quick *q, const char *log)
 {
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t nr = processors > 0 ? (size_t)processors : 1;
-	pid_t self = getpid();
-	int status;
+	struct compilation c = { q, log };
 
-	nr = nr < q->nr_units ? nr : q->nr_units;
-	fflush(NULL);
-	for (size_t i = 0; i < nr; i++) {
-		pid_t pid = fork();
-
-		if (!pid)
-			compile_some(q, i, nr, log, self);
-		if (pid < 0)
-			build_all(q, "no process", "can be made");
-	}
-	for (size_t i = 0; i < nr; i++)
-		if (wait(&status) > 0 && status)
-			build_all(q, "an object", "cannot be compiled alone");
+	if (!share_work(q->nr_units, compile_unit, &c))
+		build_all(q, "an object", "cannot be compiled alone");
 }
 
 /*
