@@ -259,10 +259,12 @@ def test_grown_in_another(stitch, folder):
 def test_binaries(stitch, folder):
     """Several are given: each that the change is in has a patch, and of equals the first one
     given has the name that was asked for."""
-    command = COMPILE + '; gcc -O2 main.o a.o b.o c.o -Wl,--defsym,twin=0 -o twin'
-    old = tree()
+    command = COMPILE + ('; gcc -O2 -c d.c; gcc -O2 main.o a.o b.o c.o -Wl,--defsym,twin=0 '
+                         '-o twin')
+    old = tree(d_c='int d(void) { return 3; }\n')
     for name, files in (('old', old), ('run', old),
-                        ('new', {**old, 'b.c': old['b.c'].replace('2', '7')})):
+                        ('new', {**old, 'b.c': old['b.c'].replace('2', '7'),
+                                 'd.c': old['d.c'].replace('3', '4')})):
         write(os.path.join(folder, name), files)
     diff_trees(folder, 'old', 'new')
     sh('sh', '-c', f'export CPATH=.; {command}', cwd=os.path.join(folder, 'run'))
@@ -275,9 +277,14 @@ def test_binaries(stitch, folder):
         build(stitch, folder, f'export CPATH=.; {command}', '--binary',
               os.path.join(folder, first), '--binary', os.path.join(folder, second))
         other = os.path.join(folder, f'fix.{second}.slp')
-        names = [stitch.json('show', slp)['objects'][0]['name']
-                 for slp in (os.path.join(folder, 'fix.slp'), other) if os.path.exists(slp)]
+        made = [stitch.json('show', slp)
+                for slp in (os.path.join(folder, 'fix.slp'), other) if os.path.exists(slp)]
+        names = [shown['objects'][0]['name'] for shown in made]
         need(names == ([second] if first == 'none' else [first, second]), f'{first}: {names}')
+        # What is in neither is said once.
+        said = [any('d.o changes but is not in' in note['text'] for note in shown['notes'])
+                for shown in made]
+        need(said == [True, False][:len(made)], f'{said}')
         if first != 'none':
             os.unlink(other)
 

@@ -138,7 +138,7 @@ static struct err *gather_object(struct job *job, struct emit *emit, size_t obje
 		if (pair->in_image && is_twice(job, i))
 			continue;
 		if (!pair->in_image) {
-			if (job->nr_more || pair->gone)
+			if (job->nr_more || job->o->is_other || pair->gone)
 				continue;
 			if (has_sibling(job, i))
 				siblings++;

@@ -37,6 +37,7 @@ struct build_options {
 	unsigned strip;
 	bool full;             /* build all with the diff, not only what reads what it changes */
 	bool together;         /* all of binaries that the change is in: one patch */
+	bool is_other;         /* of several patches not the first, which has said what is in none */
 	bool replace;          /* the patch takes the place of all before it */
 	char **command;
 	const char *self;      /* this program's file, to act as the compilers */

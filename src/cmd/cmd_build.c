@@ -193,6 +193,7 @@ static struct err *build_other(const struct options *o, const struct build_optio
 	struct build_result result = { 0 };
 	struct err *err;
 
+	build.is_other = true;
 	build.binaries = &path;
 	build.nr_binaries = build.nr_preferred = 1;
 	build.output = output;
