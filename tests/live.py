@@ -1088,6 +1088,71 @@ def make_source_package(folder, name='stone', version='1.0-1', fields='', binary
     sh('dpkg-source', '-b', f'{package}-{upstream}', cwd=folder)
 
 
+def make_patched_package(folder, version, patches):
+    """stone with patches, each a name and what it makes of which line."""
+    make_source_package(folder, version=version)
+    tree = os.path.join(folder, 'stone-1.0')
+    with open(os.path.join(tree, 'stone.c'), 'w') as f:
+        f.write(STONES)
+    sh('tar', 'czf', 'stone_1.0.orig.tar.gz', 'stone-1.0/stone.c', cwd=folder)
+    os.makedirs(os.path.join(tree, 'debian', 'patches'))
+    lines = STONES.splitlines()
+    with open(os.path.join(tree, 'debian', 'patches', 'series'), 'w') as series:
+        for name, number, text in patches:
+            series.write(name + '\n')
+            hunk = [f' {line}\n' for line in lines]
+            hunk[number:number + 1] = [f'-{lines[number]}\n', f'+{text}\n']
+            lines[number] = text
+            with open(os.path.join(tree, 'debian', 'patches', name), 'w') as f:
+                f.write(f'--- a/stone.c\n+++ b/stone.c\n@@ -1,{len(lines)} +1,{len(lines)} @@\n'
+                        + ''.join(hunk))
+    sh('dpkg-source', '-b', 'stone-1.0', cwd=folder)
+    shutil.rmtree(tree)
+
+
+STONES = ''.join(f'int stone{n}(void);\n' for n in range(6))
+
+
+def test_debian_patches(stitch, folder):
+    """
+    What a newer version has is the whole of what its patches make otherwise: of new ones that
+    stand before others, of those that are changed and of those that are gone.
+    """
+    if os.getuid() or not shutil.which('dpkg-scansources'):
+        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    one, two, four = ('one', 1, 'int one(void);'), ('two', 2, 'int two(void);'), \
+        ('four', 4, 'int four(void);')
+    make_patched_package(folder, '1.0-1', [one, two, four])
+    orig = os.path.join(folder, 'stone_1.0.orig.tar.gz')
+    kept = open(orig, 'rb').read()
+    make_patched_package(folder, '1.0-2', [('new', 1, 'int zero(void);'), ('one', 1, one[2]),
+                                           ('two', 2, 'int second(void);'),
+                                           ('last', 5, 'int five(void);')])
+    # Both versions are of one tarball, whose bytes have the time in them.
+    with open(orig, 'wb') as f:
+        f.write(kept)
+    sh('dpkg-source', '-x', 'stone_1.0-1.dsc', 'first', cwd=folder)
+    sh('dpkg-source', '--no-check', '-x', 'stone_1.0-2.dsc', 'second', cwd=folder)
+    sh('dpkg-source', '-b', 'second', cwd=folder)
+    lists = make_archive(folder, ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz',
+                                  'stone_1.0-2.dsc', 'stone_1.0-2.debian.tar.xz',
+                                  'stone_1.0.orig.tar.gz'))
+    fix = os.path.join(folder, 'fix.slp.work', 'stone-1.0-2.patch')
+    for options, said, changed in (
+            ((), ('the fix has new', 'one is changed', 'two is changed', 'the fix has last',
+                  'four is gone'),
+             ['-int four(void);', '-int stone5(void);', '-int two(void);', '+int five(void);',
+              '+int second(void);', '+int stone4(void);']),
+            (('--only', 'last'), ('the fix has last', 'left out: new'),
+             ['-int stone5(void);', '+int five(void);'])):
+        done = build_debian(stitch, folder, lists, '--debian', 'stone=1.0-1', '--fix-from',
+                            '1.0-2', '--binary', '/bin/true', *options)
+        need(all(text in done.stderr for text in said), done.stderr)
+        lines = [line for line in open(fix).read().splitlines()
+                 if line.startswith(('+', '-')) and line[:3] not in ('---', '+++')]
+        need(sorted(lines) == sorted(changed), f'{lines}: {done.stderr}')
+
+
 def make_archive(folder, names, packages=''):
     """An archive of those files, and the list for apt that knows no other."""
     lists, root = os.path.join(folder, 'sources.list.d'), os.path.join(folder, 'archive')
