@@ -16,6 +16,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+# For another apt that is at work.
+WAITING = ('-o', 'DPkg::Lock::Timeout=600')
 
 
 class Wrong(Exception):
@@ -177,9 +179,9 @@ class Fix:
         dsc = glob.glob(self.path('archive', '*.dsc'))[0]
         env = dict(os.environ, DEBIAN_FRONTEND='noninteractive')
         if self.without:
-            run('apt-get', 'remove', '-y', '-qq', *self.without, env=env, status=(0, 100),
-                log=self.path('remove.log'))
-        run('apt-get', 'build-dep', '-y', '-qq', '--arch-only',
+            run('apt-get', *WAITING, 'remove', '-y', '-qq', *self.without, env=env,
+                status=(0, 100), log=self.path('remove.log'))
+        run('apt-get', *WAITING, 'build-dep', '-y', '-qq', '--arch-only',
             '--no-install-recommends', dsc, env=env,
             log=self.path('build-dep.log'))
 
