@@ -817,7 +817,7 @@ def storm(stitch, folder, times, flags='-O2 -pthread', **env):
     tool = os.path.join(os.path.dirname(stitch.path), '..', 'tests', 'cycle')
     with Program([prog], env=dict(os.environ, **env)) as p:
         done = subprocess.run([tool, str(p.pid), slp, str(times)], capture_output=True,
-                              text=True, timeout=3000 + times,
+                              text=True, timeout=3000 + 10 * times,
                               env=dict(os.environ, ASAN_OPTIONS='detect_leaks=0'))
         need(done.returncode == 0, f'{done.stdout}{done.stderr}the program: {p.death()}')
         p.check(0, 'after the storm')
@@ -832,7 +832,8 @@ def cycles(stitch, few):
 
 
 def test_storm_few(stitch, folder):
-    storm(stitch, folder, cycles(stitch, 15), STORM_THREADS='2')
+    storm(stitch, folder, 1000 if os.environ.get('VM_FULL') else cycles(stitch, 15),
+          STORM_THREADS='2')
 
 
 def test_storm_many(stitch, folder):
