@@ -97,6 +97,7 @@ struct insn_value {
 /* How the value of a relocation is made, in the letters of the psABIs. */
 enum reloc_formula {
 	RELOC_NONE,     /* nothing to write */
+	RELOC_UNKNOWN,  /* of a type that the port does not know: what has it is not carried */
 	RELOC_ABS,      /* S + A */
 	RELOC_PC,       /* S + A - P */
 	RELOC_CALL,     /* S + A - P, or a stub for S: always a call or jump */

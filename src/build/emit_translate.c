@@ -204,6 +204,8 @@ struct err *emit_translate(struct emit_job *job, size_t u, const struct unit_par
 	const struct unit *unit = emit_unit_b(job, u);
 	struct place p = { u, part, ref, NULL };
 
+	if (ref->formula == RELOC_UNKNOWN)
+		return REFUSE("relocation-unknown", "relocation type %u is not known", ref->type);
 	out->off = ref->off;
 	out->type = ref->type;
 	if (!ref->section)

@@ -124,17 +124,21 @@ static struct err *load_part(struct unit *unit, uint32_t n)
 		const struct reloc_type *type = arch_reloc(unit->image->arch, relocs[i].type);
 		struct unit_ref *ref = ARRAY_ADD(part->refs, part->nr_refs);
 
-		if (!type)
-			return err_new(ERR_UNSUPPORTED, "relocation-unknown",
-				       "%s: relocation type %u is not known",
-				       part->section->name, relocs[i].type);
 		ref->off = relocs[i].off;
 		ref->type = relocs[i].type;
 		ref->symbol = relocs[i].symbol;
 		ref->addend = relocs[i].addend;
-		ref->formula = type->formula;
-		ref->size = type->size;
-		ref->in_insn = type->field != 0;
+		/*
+		 * No matter, in data that does not change.  By its code a file is found in
+		 * a linked image, and what the linker made of this is not known.
+		 */
+		if (!type && part->kind == PART_CODE)
+			return err_new(ERR_UNSUPPORTED, "relocation-unknown",
+				       "%s: relocation type %u is not known",
+				       part->section->name, relocs[i].type);
+		ref->formula = type ? type->formula : RELOC_UNKNOWN;
+		ref->size = type ? type->size : 8;
+		ref->in_insn = type && type->field != 0;
 	}
 	resolve(unit, part);
 	return NULL;
