@@ -59,7 +59,8 @@ struct cfi_row {
 	struct cfi_rule rules[];
 };
 
-enum { CFI_MAX_RULES = 40, CFI_MAX_ROWS = 1 << 16 };
+/* A rule for each column: ppc64's signal trampoline has them for 32 floating point registers. */
+enum { CFI_MAX_RULES = ARCH_COLS_MAX, CFI_MAX_ROWS = 1 << 16 };
 
 /* Room for a row while it is made. */
 union cfi_room {

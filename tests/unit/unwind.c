@@ -530,9 +530,36 @@ static void test_expressions(void)
 	}
 }
 
+static void count_rules(void *arg, uint64_t start, uint64_t end, const struct cfi_row *row)
+{
+	(void)start, (void)end;
+	*(unsigned *)arg = row->nr_rules;
+}
+
+/* ppc64's signal trampoline: every general and every floating point register. */
+static void test_many_rules(void)
+{
+	uint8_t insns[3 * 70];
+	struct eh_section eh = { 0 };
+	struct eh_fde fde = { .pc_begin = CODE, .pc_size = 16, .insns = insns,
+			      .cie = { .ra_col = 65, .code_align = 4, .data_align = -8 } };
+	unsigned nr = 0;
+	struct err *err;
+
+	for (uint8_t col = 0; col < 66; col++) {
+		insns[fde.insns_size++] = DW_CFA_offset_extended;
+		insns[fde.insns_size++] = col;
+		insns[fde.insns_size++] = 1;
+	}
+	err = cfi_rows(&arch_ppc64le, &eh, &fde, count_rules, &nr);
+	ok(!err && nr == 66, "a rule for each of 66 columns: %u", nr);
+	err_free(err);
+}
+
 int main(void)
 {
 	test_good();
+	test_many_rules();
 	test_refused();
 	test_call_target();
 	test_ends();
