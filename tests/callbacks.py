@@ -88,7 +88,7 @@ KLP_POST_UNPATCH_CALLBACK(post)
 def test_signals(stitch, folder):
     """The only thread is lent for callbacks while signals wait for it: none is swallowed."""
     prog, slp = make(stitch, folder, 'signals', edit=lambda text: text + WITH_CALLBACKS)
-    under_signals(stitch, prog, slp, 20000, 4 if SLOW else 15)
+    under_signals(stitch, prog, slp, 20000 // (4 if SLOW else 1), 4 if SLOW else 15)
 
 
 def test_refusal(stitch, folder):
