@@ -59,7 +59,7 @@ struct cfi_row {
 	struct cfi_rule rules[];
 };
 
-/* A rule for each column: ppc64's signal trampoline has them for 32 floating point registers. */
+/* A rule for each column: some signal trampolines have them for floating point registers, too. */
 enum { CFI_MAX_RULES = ARCH_COLS_MAX, CFI_MAX_ROWS = 1 << 16 };
 
 /* Room for a row while it is made. */
