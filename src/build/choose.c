@@ -97,11 +97,11 @@ static int rate_fit(struct job *job, const struct image *linked, const char *lin
 
 	/* Of files that are one but for their names, the one that the build named. */
 	if (image_has_build_id(linked, running->build_id, running->build_id_size))
-		return same_name ? 5 : 4;
+		return same_name ? 6 : 5;
 	err = match_images(linked, running, &match);
-	rate = err ? 0 : match.how == MATCH_LAYOUT ? 3 :
-	       match.nr_matched * 2 > match.nr_funcs ? 1 : 0;
 	same_name |= soname && !strcmp(name, soname);
+	rate = err ? 0 : match.how == MATCH_LAYOUT ? (same_name ? 4 : 3) :
+	       match.nr_matched * 2 > match.nr_funcs ? 1 : 0;
 	if (rate == 1 && same_name)
 		rate = 2;
 	if (!rate && same_name)
