@@ -48,6 +48,13 @@ def write(folder, files):
             f.write(text)
 
 
+def write_both(folder, old, new):
+    """A tree, and the diff that makes another of it."""
+    write(os.path.join(folder, 'old'), old)
+    write(os.path.join(folder, 'new'), new)
+    diff_trees(folder, 'old', 'new')
+
+
 def build(stitch, folder, command, *options):
     slp = os.path.join(folder, 'fix.slp')
     done = stitch.ok('build', *options, '--source', os.path.join(folder, 'old'), '--patch',
@@ -61,10 +68,8 @@ def compare(stitch, folder, old, new, command=COMPILE, diff=None):
     The patch from old to new, made in both ways.  How many objects the quick one compiled,
     or why it was none; and the patch.
     """
-    write(os.path.join(folder, 'old'), old)
-    write(os.path.join(folder, 'new'), new)
+    write_both(folder, old, new)
     command = f'export CPATH=.; {command}'
-    diff_trees(folder, 'old', 'new')
     if diff:
         with open(os.path.join(folder, 'fix.patch'), 'w') as f:
             f.write(diff)
@@ -207,7 +212,7 @@ def test_new_sources(stitch, folder):
                   'int n(int x) { return table[x & 3]; }\n',
            'table.c': 'extern const int table[4];\nconst int table[4] = { 4, 5, 6, 7 };\n',
            'b.c': 'int n(int x);\n' + FUNCTION.format(includes='', name='b', value='n(x)')}
-    how, shown = compare(stitch, folder, old, new, command)
+    shown = compare(stitch, folder, old, new, command)[1]
     need(functions(shown) == {'b'}, f'{functions(shown)}')
     notes = ' '.join(note['text'] for note in shown['notes'])
     need('t.o is new but is not in prog' in notes, notes)
@@ -223,9 +228,7 @@ def test_fails_again(stitch, folder):
     write(tools, {'gcc': '#!/bin/sh\ncase "$*" in *-ffunction-sections*) echo no sections here >&2; '
                          'exit 1 ;; esac\nexec /usr/bin/gcc "$@"\n'})
     os.chmod(os.path.join(tools, 'gcc'), 0o755)
-    write(os.path.join(folder, 'old'), old)
-    write(os.path.join(folder, 'new'), {**old, 'b.c': old['b.c'].replace('2', '7')})
-    diff_trees(folder, 'old', 'new')
+    write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
     done = stitch.refused('build-failed', 'build', '--source', os.path.join(folder, 'old'),
                           '--patch', os.path.join(folder, 'fix.patch'), '-o',
                           os.path.join(folder, 'fix.slp'), '--', 'sh', '-c',
@@ -241,10 +244,7 @@ def test_grown_in_another(stitch, folder):
     b = ('#include "limits.h"\nstruct mail *mails;\n__attribute__((noipa)) int b(int x);\n'
          '__attribute__((noipa)) int b(int x) { return mails ? mails[x].stamps : x; }\n')
     old = tree(b_c=b, limits_h=LIMITS + header.replace('{}', ''))
-    for name, files in (('old', old),
-                        ('new', {**old, 'limits.h': LIMITS + header.replace('{}', ' int colour;')})):
-        write(os.path.join(folder, name), files)
-    diff_trees(folder, 'old', 'new')
+    write_both(folder, old, {**old, 'limits.h': LIMITS + header.replace('{}', ' int colour;')})
     options = ('build', '--source', os.path.join(folder, 'old'), '--patch',
                os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'))
     command = ('--', 'sh', '-c', f'export CPATH=.; {COMPILE}')
@@ -262,11 +262,9 @@ def test_binaries(stitch, folder):
     command = COMPILE + ('; gcc -O2 -c d.c; gcc -O2 main.o a.o b.o c.o -Wl,--defsym,twin=0 '
                          '-o twin')
     old = tree(d_c='int d(void) { return 3; }\n')
-    for name, files in (('old', old), ('run', old),
-                        ('new', {**old, 'b.c': old['b.c'].replace('2', '7'),
-                                 'd.c': old['d.c'].replace('3', '4')})):
-        write(os.path.join(folder, name), files)
-    diff_trees(folder, 'old', 'new')
+    write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7'),
+                             'd.c': old['d.c'].replace('3', '4')})
+    write(os.path.join(folder, 'run'), old)
     sh('sh', '-c', f'export CPATH=.; {command}', cwd=os.path.join(folder, 'run'))
     for name in ('prog', 'twin', 'none'):
         os.makedirs(os.path.join(folder, name))

@@ -140,11 +140,10 @@ def under_signals(stitch, prog, slp, wanted, rounds_wanted):
 def test_signals(stitch, folder):
     """A million."""
     prog, slp = make(stitch, folder, 'signals')
-    if SLOW and not os.environ.get('VM_FULL'):
-        under_signals(stitch, prog, slp, 5000, 5)
-        return
-    under_signals(stitch, prog, slp,
-                  100000 if stitch.has_sanitizers else 1000000 // (50 if SLOW else 1), 25)
+    wanted, rounds = 100000 if stitch.has_sanitizers else 1000000, 25
+    if SLOW:
+        wanted, rounds = (20000, 25) if os.environ.get('VM_FULL') else (5000, 5)
+    under_signals(stitch, prog, slp, wanted, rounds)
 
 
 def test_group_stop(stitch, folder):
@@ -1070,6 +1069,27 @@ def test_build_static_library(stitch, folder):
     need(names == ['changed'], f'{names}')
 
 
+def need_archive():
+    if os.getuid() or not shutil.which('dpkg-scansources'):
+        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+
+
+STONE = ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz', 'stone_1.0.orig.tar.gz')
+STONE_FIX = '''--- a/stone.c
++++ b/stone.c
+@@ -2 +2 @@
+-int stone(void) { return 1; }
++int stone(void) { return 2; }
+'''
+
+
+def write_stone_fix(folder):
+    path = os.path.join(folder, 'fix.patch')
+    with open(path, 'w') as f:
+        f.write(STONE_FIX)
+    return path
+
+
 def make_source_package(folder, name='stone', version='1.0-1', fields='', binary=None):
     """As dpkg-source makes it: the folder with its files."""
     upstream = version.rpartition('-')[0]
@@ -1122,8 +1142,7 @@ def test_debian_patches(stitch, folder):
     What a newer version has is the whole of what its patches make otherwise: of new ones that
     stand before others, of those that are changed and of those that are gone.
     """
-    if os.getuid() or not shutil.which('dpkg-scansources'):
-        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    need_archive()
     one, two, four = ('one', 1, 'int one(void);'), ('two', 2, 'int two(void);'), \
         ('four', 4, 'int four(void);')
     make_patched_package(folder, '1.0-1', [one, two, four])
@@ -1138,9 +1157,7 @@ def test_debian_patches(stitch, folder):
     sh('dpkg-source', '-x', 'stone_1.0-1.dsc', 'first', cwd=folder)
     sh('dpkg-source', '--no-check', '-x', 'stone_1.0-2.dsc', 'second', cwd=folder)
     sh('dpkg-source', '-b', 'second', cwd=folder)
-    lists = make_archive(folder, ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz',
-                                  'stone_1.0-2.dsc', 'stone_1.0-2.debian.tar.xz',
-                                  'stone_1.0.orig.tar.gz'))
+    lists = make_archive(folder, (*STONE, 'stone_1.0-2.dsc', 'stone_1.0-2.debian.tar.xz'))
     fix = os.path.join(folder, 'fix.slp.work', 'stone-1.0-2.patch')
     for options, said, changed in (
             ((), ('the fix has new', 'one is changed', 'two is changed', 'the fix has last',
@@ -1175,14 +1192,6 @@ def make_archive(folder, names, packages=''):
     return lists
 
 
-STONE_FIX = '''--- a/stone.c
-+++ b/stone.c
-@@ -2 +2 @@
--int stone(void) { return 1; }
-+int stone(void) { return 2; }
-'''
-
-
 def build_debian(stitch, folder, lists, *options, slp='fix.slp', bind=('/tmp', '/tmp'), path=''):
     """With an apt that knows those lists alone, one folder for another, and path before PATH;
     the working folder is slp.work."""
@@ -1209,11 +1218,9 @@ Description: a stone
 def test_debian_rebuilt(stitch, folder):
     """A binary that was built anew from the same source, named by its source's version; and
     a version that the archive has no more."""
-    if os.getuid() or not shutil.which('dpkg-scansources'):
-        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    need_archive()
     make_source_package(folder)
-    lists = make_archive(folder, ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz',
-                                  'stone_1.0.orig.tar.gz'), REBUILT)
+    lists = make_archive(folder, STONE, REBUILT)
     done = build_debian(stitch, folder, lists, '--debian', 'libstone1=1.0-1', '--fix-from',
                         '1.0-1')
     need('fetching the source of stone 1.0-1\n' in done.stderr and
@@ -1225,16 +1232,13 @@ def test_debian_rebuilt(stitch, folder):
 
 def test_debian_installed(stitch, folder):
     """What is installed is what runs, though the archive has the binary no more."""
-    if os.getuid() or not shutil.which('dpkg-scansources'):
-        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    need_archive()
     version = sh('dpkg-query', '-W', '-f', '${Version}', 'sed')
     upstream = version.rpartition('-')[0]
     make_source_package(folder, 'sed', version)
     lists = make_archive(folder, (f'sed_{version}.dsc', f'sed_{version}.debian.tar.xz',
                                   f'sed_{upstream}.orig.tar.gz'))
-    fix = os.path.join(folder, 'fix.patch')
-    with open(fix, 'w') as f:
-        f.write(STONE_FIX)
+    fix = write_stone_fix(folder)
     done = build_debian(stitch, folder, lists, '--debian', 'sed', '--patch', fix)
     need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
     shipped = sh('find', os.path.join(folder, 'fix.slp.work', 'shipped'), '-name', 'sed',
@@ -1245,8 +1249,7 @@ def test_debian_installed(stitch, folder):
 def test_debian_source(stitch, folder):
     """A source is named: what is made of it is what runs, without its headers.  It is built
     with Debian's tools, and not with what somebody has before them."""
-    if os.getuid() or not shutil.which('dpkg-scansources'):
-        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    need_archive()
     make_source_package(folder, binary='libstone1')
     root, deb = os.path.join(folder, 'root'), 'libstone1_1.0-1_amd64.deb'
     os.makedirs(os.path.join(root, 'usr', 'lib'))
@@ -1257,11 +1260,8 @@ def test_debian_source(stitch, folder):
                 'Maintainer: nobody <nobody@example.org>\nDescription: a stone\n')
     sh('dpkg-deb', '-b', root, deb, cwd=folder)
     packages = sh('dpkg-scanpackages', '.', cwd=folder).replace('./' + deb, 'pool/' + deb)
-    lists = make_archive(folder, ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz',
-                                  'stone_1.0.orig.tar.gz', deb), packages)
-    fix = os.path.join(folder, 'fix.patch')
-    with open(fix, 'w') as f:
-        f.write(STONE_FIX)
+    lists = make_archive(folder, (*STONE, deb), packages)
+    fix = write_stone_fix(folder)
     own = os.path.join(root, 'dpkg-buildpackage')
     with open(own, 'w') as f:
         f.write('#!/bin/sh\ntouch "$0.ran"\nexit 1\n')
@@ -1278,16 +1278,12 @@ def test_debian_source(stitch, folder):
 
 def test_debian_conflicts(stitch, folder):
     """What a build is in conflict with stays on the machine, if it is more than headers."""
-    if os.getuid() or not shutil.which('dpkg-scansources'):
-        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    need_archive()
     make_source_package(folder, fields='Build-Conflicts: pebble, pebble-dev\n')
     dpkg = os.path.join(folder, 'dpkg')
     shutil.copytree('/var/lib/dpkg', dpkg)
-    lists = make_archive(folder, ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz',
-                                  'stone_1.0.orig.tar.gz'), REBUILT)
-    fix = os.path.join(folder, 'fix.patch')
-    with open(fix, 'w') as f:
-        f.write(STONE_FIX)
+    lists = make_archive(folder, STONE, REBUILT)
+    fix = write_stone_fix(folder)
     for names, want in ((('pebble-dev',), 'apt removes for it: pebble-dev\n'),
                         (('pebble', 'pebble-dev'), 'apt would remove from this machine: pebble.')):
         with open(os.path.join(dpkg, 'status'), 'a') as f:
@@ -1303,14 +1299,13 @@ def test_debian_conflicts(stitch, folder):
 def test_debian_elsewhere(stitch, folder):
     """A source of which an archive has lost its tarball and its .dsc, as those do that keep
     no old versions: the one is in another's pool, the other is made from the signed list."""
-    if os.getuid() or not shutil.which('dpkg-scansources'):
-        raise Skip('needs root, for a mount namespace, and dpkg-dev')
+    need_archive()
     make_source_package(folder)
     lists = os.path.join(folder, 'sources.list.d')
     pools = [os.path.join(folder, name, 'pool', 'main', 's', 'stone') for name in 'ab']
     for path in (*pools, lists):
         os.makedirs(path)
-    for name in ('stone_1.0-1.dsc', 'stone_1.0-1.debian.tar.xz', 'stone_1.0.orig.tar.gz'):
+    for name in STONE:
         os.rename(os.path.join(folder, name), os.path.join(pools[0], name))
     for name in 'ab':
         root = os.path.join(folder, name)

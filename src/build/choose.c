@@ -31,7 +31,7 @@ size_t work_locate_pairs(struct job *job, const struct image *image, struct err 
 static bool has_callbacks(const struct unit *unit)
 {
 	for (size_t i = 0; i < unit->nr_by_name; i++)
-		if (!strncmp(unit->by_name[i]->name, "__klp_", 6) && unit->by_name[i]->section)
+		if (!strncmp(unit->by_name[i]->name, "__klp_", 6))
 			return true;
 	return false;
 }
@@ -44,8 +44,6 @@ static bool has_its_data(const struct image *image, const struct unit *unit)
 	for (size_t i = 0; i < unit->nr_by_name; i++) {
 		const struct symbol *sym = unit->by_name[i], *made;
 
-		if (!sym->section || sym->section >= unit->image->nr_sections)
-			continue;
 		if (sym->type == STT_FUNC)
 			return false;
 		made = sym->bind == STB_LOCAL ? NULL : locate_global(image, sym->name);
@@ -54,16 +52,27 @@ static bool has_its_data(const struct image *image, const struct unit *unit)
 	return data;
 }
 
+static bool any_new(const struct job *job)
+{
+	for (size_t i = 0; i < job->nr_pairs; i++)
+		if (job->pairs[i].is_new)
+			return true;
+	return false;
+}
+
 struct err *work_locate_new(struct job *job, const struct captured *link, bool is_first)
 {
 	const struct captured *made = capture_find(&job->new, link->output, true);
 	struct image *image = NULL;
-	struct err *err = made ? image_open(made->file, &image) : NULL;
+	struct err *err;
 
+	if (!any_new(job))
+		return NULL;
+	err = made ? image_open(made->file, &image) : NULL;
 	for (size_t i = 0; i < job->nr_pairs && !err; i++) {
 		struct pair *pair = &job->pairs[i];
 
-		if (!pair->is_new || !pair->plain)
+		if (!pair->is_new)
 			continue;
 		pair->in_image = is_first && (!image || has_callbacks(pair->b));
 		if (image && !pair->in_image)
@@ -294,12 +303,11 @@ static struct err *join(struct job *job, char *path)
 	struct err *err;
 
 	one.binaries = &path;
-	one.nr_binaries = one.nr_preferred = 1;
+	one.nr_binaries = 1;
 	other.o = &one;
 	other.result = &result;
 	other.linked = other.running = NULL;
 	other.link = NULL;
-	other.is_preferred = false;
 	other.running_name = NULL;
 	other.fits = NULL;
 	other.unlike = NULL;

@@ -20,6 +20,11 @@ static uint32_t find_known(const struct emit_job *job, const char *key)
 	return 0;
 }
 
+static void add_known(struct emit_job *job, const char *key, uint32_t symbol)
+{
+	*ARRAY_ADD(job->known, job->nr_known) = (struct emit_known){ mem_strdup(key), symbol };
+}
+
 /* An undefined symbol of the patch with its meaning; the same one each time. */
 static uint32_t add_ref(struct emit_job *job, size_t u, const char *kind, const char *name,
 			const char *version, uint64_t vaddr, bool weak)
@@ -28,15 +33,12 @@ static uint32_t add_ref(struct emit_job *job, size_t u, const char *kind, const 
 	AUTO_FREE char *key = mem_fmt("%s %s %s %" PRIx64 " %zu", kind, name,
 				      version ? version : "", vaddr, object);
 	uint32_t symbol = find_known(job, key);
-	struct emit_known *known;
 	json_t *ref;
 
 	if (symbol)
 		return symbol;
 	symbol = slp_out_symbol(&job->out, name, STT_NOTYPE, 0, 0, 0);
-	known = ARRAY_ADD(job->known, job->nr_known);
-	known->key = mem_strdup(key);
-	known->symbol = symbol;
+	add_known(job, key, symbol);
 	ref = json_pack("{sI,ss,ss,sI}", "symbol", (json_int_t)symbol, "kind", kind,
 			"name", name, "object", (json_int_t)object);
 	if (!strcmp(kind, "import")) {
@@ -191,9 +193,6 @@ uint32_t emit_string_symbol(struct emit_job *job, size_t u, const struct section
 	buf_align(to, sec->align > unit ? sec->align : unit);
 	symbol = slp_out_symbol(&job->out, ".string", STT_NOTYPE, *strings,
 				buf_add(to, sec->data + at, size), size);
-	struct emit_known *known = ARRAY_ADD(job->known, job->nr_known);
-
-	known->key = mem_strdup(key);
-	known->symbol = symbol;
+	add_known(job, key, symbol);
 	return symbol;
 }

@@ -441,53 +441,66 @@ static bool is_blank(const char *text)
 	return !*text;
 }
 
-/* The next line goes on with what this one says. */
-static bool goes_on(const char *text)
+/* Without the blanks at its end. */
+static size_t trimmed(const char *text)
 {
 	size_t size = strlen(text);
 
 	while (size && isspace((unsigned char)text[size - 1]))
 		size--;
+	return size;
+}
+
+/* The next line goes on with what this one says. */
+static bool goes_on(const char *text)
+{
+	size_t size = trimmed(text);
+
 	return size && !strchr(";{}:", text[size - 1]) && text[0] != '#' &&
 	       (size < 2 || memcmp(text + size - 2, "*/", 2));
+}
+
+/* The line above, in the file of the same side; NULL: the diff does not have it. */
+static const struct diff_line *line_above(const struct diff_file *file,
+					  const struct diff_line *line, bool is_new)
+{
+	const struct diff_line *above = line;
+
+	while (above > file->lines && !above[-1].number[is_new])
+		above--;
+	if (above == file->lines || above[-1].number[is_new] + 1 != line->number[is_new])
+		return NULL;
+	return above - 1;
 }
 
 /* A line without code of its own that goes on with a statement is where that is. */
 static const struct diff_line *statement_of(const struct diff_file *file, size_t n)
 {
-	bool is_new = file->lines[n].sign == '+';
-	size_t at = n;
+	const struct diff_line *at = &file->lines[n];
+	bool is_new = at->sign == '+';
 
-	while (!file->lines[at].has_code) {
-		size_t before = at;
+	while (!at->has_code) {
+		const struct diff_line *above = line_above(file, at, is_new);
 
-		while (before > 0 && !file->lines[before - 1].number[is_new])
-			before--;
-		if (!before || file->lines[before - 1].number[is_new] + 1 !=
-			       file->lines[at].number[is_new] ||
-		    !goes_on(file->lines[before - 1].text) ||
-		    is_blank(file->lines[at].text))
+		if (!above || !goes_on(above->text) || is_blank(at->text))
 			return &file->lines[n];
-		at = before - 1;
+		at = above;
 	}
-	return &file->lines[at];
+	return at;
 }
 
 static bool ends_in_backslash(const char *text)
 {
-	size_t size = strlen(text);
+	size_t size = trimmed(text);
 
-	while (size && isspace((unsigned char)text[size - 1]))
-		size--;
 	return size && text[size - 1] == '\\';
 }
 
 /* A macro's definition: its code is counted as that of the lines that use it. */
 static bool is_macro(const struct diff_file *file, size_t n)
 {
-	const char *text = file->lines[n].text;
-	bool is_new = file->lines[n].sign == '+';
-	size_t before = n;
+	const struct diff_line *line = &file->lines[n], *above;
+	const char *text = line->text;
 
 	while (isspace((unsigned char)*text))
 		text++;
@@ -496,12 +509,8 @@ static bool is_macro(const struct diff_file *file, size_t n)
 		text += strspn(text, " \t");
 		return !strncmp(text, "define", 6);
 	}
-	if (ends_in_backslash(text))
-		return true;
-	while (before > 0 && !file->lines[before - 1].number[is_new])
-		before--;
-	return before > 0 && ends_in_backslash(file->lines[before - 1].text) &&
-	       file->lines[before - 1].number[is_new] + 1 == file->lines[n].number[is_new];
+	above = line_above(file, line, line->sign == '+');
+	return ends_in_backslash(text) || (above && ends_in_backslash(above->text));
 }
 
 static json_t *functions_of(const struct diff_line *line)

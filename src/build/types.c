@@ -81,7 +81,30 @@ static int64_t bits_of(Dwarf_Die *die)
 	return 8 * (int64_t)size;
 }
 
-static bool leads_to(Dwarf_Die *die, Dwarf_Die *type, unsigned *pointers);
+/* The aggregate that a die's type is or leads to, through arrays and pointers. */
+static bool leads_to(Dwarf_Die *die, Dwarf_Die *type, unsigned *pointers)
+{
+	*pointers = 0;
+	if (!debug_type_of(die, type))
+		return false;
+	for (int i = 0; i < MAX_DEPTH; i++) {
+		int tag;
+
+		if (!debug_bare_type(type, type))
+			return false;
+		tag = dwarf_tag(type);
+		if (is_aggregate(type))
+			return true;
+		if (tag == DW_TAG_pointer_type || tag == DW_TAG_reference_type ||
+		    tag == DW_TAG_rvalue_reference_type)
+			++*pointers;
+		else if (tag != DW_TAG_array_type)
+			return false;
+		if (!debug_type_of(type, type))
+			return false;
+	}
+	return false;
+}
 
 static Dwarf_Off aggregate_of(Dwarf_Die *die)
 {
@@ -242,31 +265,6 @@ static struct layout *layout_at(struct layouts *layouts, Dwarf_Off die)
 	struct layout **at = bsearch(&key, layouts->by_die, layouts->nr, sizeof(*at), by_die);
 
 	return at ? *at : NULL;
-}
-
-/* The aggregate that a die's type is or leads to, through arrays and pointers. */
-static bool leads_to(Dwarf_Die *die, Dwarf_Die *type, unsigned *pointers)
-{
-	*pointers = 0;
-	if (!debug_type_of(die, type))
-		return false;
-	for (int i = 0; i < MAX_DEPTH; i++) {
-		int tag;
-
-		if (!debug_bare_type(type, type))
-			return false;
-		tag = dwarf_tag(type);
-		if (is_aggregate(type))
-			return true;
-		if (tag == DW_TAG_pointer_type || tag == DW_TAG_reference_type ||
-		    tag == DW_TAG_rvalue_reference_type)
-			++*pointers;
-		else if (tag != DW_TAG_array_type)
-			return false;
-		if (!debug_type_of(type, type))
-			return false;
-	}
-	return false;
 }
 
 static bool is_static(Dwarf_Die *die)

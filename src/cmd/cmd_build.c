@@ -195,7 +195,7 @@ static struct err *build_other(const struct options *o, const struct build_optio
 
 	build.is_other = true;
 	build.binaries = &path;
-	build.nr_binaries = build.nr_preferred = 1;
+	build.nr_binaries = 1;
 	build.output = output;
 	if (!first->work)
 		build.work = work = mem_fmt("%s.work", first->output);

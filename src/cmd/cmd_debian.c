@@ -121,7 +121,7 @@ int cmd_debian(const struct options *o)
 
 	if (!err && readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		err = err_new(ERR_FAILED, "system", "/proc/self/exe cannot be read");
-	if (err || (err = absolute(o->patch, &fix)) || 
+	if (err || (err = absolute(o->patch, &fix)) ||
 	    (err = absolute(o->nr_binaries ? o->binaries[0] : NULL, &binary)))
 		return cmd_fail(o, err);
 	output = o->output ? mem_strdup(o->output) : default_output(o);
