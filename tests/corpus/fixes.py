@@ -113,6 +113,7 @@ error_log {self.work}/error.log;
 events {{}}
 http {{
     access_log off;
+    keepalive_requests 1000000000;
     client_body_temp_path {self.work}/nginx/body;
     proxy_temp_path {self.work}/nginx/proxy;
     fastcgi_temp_path {self.work}/nginx/fastcgi;
