@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES  # noqa: E402
-from harness import Program, Stitch, Suite, diff_trees, need, sh  # noqa: E402
+from harness import Program, Skip, Stitch, Suite, diff_trees, need, sh  # noqa: E402
 
 LIMITS = '#define LIMIT 100\n#define OTHER 5\n'
 FUNCTION = ('{includes}\n__attribute__((noipa)) int {name}(int x);\n'
@@ -55,10 +55,11 @@ def write_both(folder, old, new):
     diff_trees(folder, 'old', 'new')
 
 
-def build(stitch, folder, command, *options):
+def build(stitch, folder, command, *options, env=None):
     slp = os.path.join(folder, 'fix.slp')
     done = stitch.ok('build', *options, '--source', os.path.join(folder, 'old'), '--patch',
-                     os.path.join(folder, 'fix.patch'), '-o', slp, '--', 'sh', '-c', command)
+                     os.path.join(folder, 'fix.patch'), '-o', slp, '--', 'sh', '-c', command,
+                     env=env)
     with open(slp, 'rb') as f:
         return done.stderr, f.read()
 
@@ -310,6 +311,21 @@ def test_documentation(stitch, folder):
     expect(compare(stitch, folder, tree(), tree(limits_h=CHANGED, doc__index='more\n',
                                                 tests__new_c='int main() { return 0; }\n')), 1,
            {'a'})
+
+
+def test_no_cache(stitch, folder):
+    """Who wants no ccache says it as to ccache itself."""
+    if not shutil.which('ccache', path='/usr/bin:/usr/local/bin'):
+        raise Skip('no ccache')
+    old = tree()
+    write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
+    cache = os.path.join(folder, 'fix.slp.work', 'ccache')
+    _, without = build(stitch, folder, COMPILE, env={'CCACHE_DISABLE': '1', 'CPATH': '.'})
+    need(not os.path.exists(cache), 'a cache was used')
+    shutil.rmtree(os.path.dirname(cache))
+    _, cached = build(stitch, folder, COMPILE, env={'CPATH': '.'})
+    need(os.path.exists(cache), 'no cache was used')
+    need(cached == without, 'the patches differ')
 
 
 def test_killed(stitch, folder):

@@ -79,11 +79,12 @@ struct err *work_tree_in_place(const struct job *job, const char *step)
 	return rename(home, tree) ? err_sys(errno, "%s", tree) : NULL;
 }
 
+/* Its path, or "": there is none, or the user wants none. */
 static char *find_ccache(void)
 {
 	static const char *const places[] = { "/usr/bin/ccache", "/usr/local/bin/ccache" };
 
-	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(places) && !getenv("CCACHE_DISABLE"); i++)
 		if (!access(places[i], X_OK))
 			return mem_strdup(places[i]);
 	return mem_strdup("");
