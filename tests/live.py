@@ -1241,6 +1241,7 @@ def test_debian_installed(stitch, folder):
     fix = write_stone_fix(folder)
     done = build_debian(stitch, folder, lists, '--debian', 'sed', '--patch', fix)
     need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
+    need('older than GCC' not in done.stderr, done.stderr)
     shipped = sh('find', os.path.join(folder, 'fix.slp.work', 'shipped'), '-name', 'sed',
                  '-type', 'f')
     need(open(shipped.split()[0], 'rb').read() == open('/bin/sed', 'rb').read(), shipped)
@@ -1254,7 +1255,10 @@ def test_debian_source(stitch, folder):
     root, deb = os.path.join(folder, 'root'), 'libstone1_1.0-1_amd64.deb'
     os.makedirs(os.path.join(root, 'usr', 'lib'))
     os.makedirs(os.path.join(root, 'DEBIAN'))
-    shutil.copy('/bin/true', os.path.join(root, 'usr', 'lib', 'libstone.so.1'))
+    stone = shutil.copy('/bin/true', os.path.join(root, 'usr', 'lib', 'libstone.so.1'))
+    os.utime(stone, (1.4e9, 1.4e9))   # 2014
+    gcc = sh('gcc', '-dumpversion').strip()
+    is_dated = os.path.exists(f'/usr/share/doc/gcc-{gcc}-base/changelog.Debian.gz')
     with open(os.path.join(root, 'DEBIAN', 'control'), 'w') as f:
         f.write('Package: libstone1\nSource: stone\nVersion: 1.0-1\nArchitecture: amd64\n'
                 'Maintainer: nobody <nobody@example.org>\nDescription: a stone\n')
@@ -1272,6 +1276,7 @@ def test_debian_source(stitch, folder):
                             path=root + ':')
         need(not os.path.exists(own + '.ran'), 'not built with what Debian has')
         need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
+        need((f'older than GCC {gcc}, ' in done.stderr) == is_dated, done.stderr)
         need(os.path.exists(os.path.join(folder, slp + '.work', 'shipped-others', 'usr', 'lib',
                                          'libstone.so.1')), done.stderr)
 
