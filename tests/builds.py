@@ -313,6 +313,18 @@ def test_documentation(stitch, folder):
            {'a'})
 
 
+def test_not_alone(stitch, folder):
+    """What the build takes away again; which object it is, and what the compiler says."""
+    old = tree()
+    how, shown = compare(stitch, folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')},
+                         f'echo >t.h; gcc -include t.h -c b.c -o other.o; rm t.h; {COMPILE}')
+    found = re.fullmatch(r'other\.o cannot be compiled alone \(log: (.*)\)', str(how))
+    need(found, how)
+    need(functions(shown) == {'b'}, functions(shown))
+    # compare() has built it in whole behind that.
+    need(found[1].startswith(folder) and found[1].endswith('/2-patched/again.log'), found[1])
+
+
 def test_no_cache(stitch, folder):
     """Who wants no ccache says it as to ccache itself."""
     if not shutil.which('ccache', path='/usr/bin:/usr/local/bin'):

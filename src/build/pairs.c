@@ -132,7 +132,7 @@ static const struct captured *unit_of(const struct side *side, size_t i)
 {
 	const struct pair *pair = &side->job->pairs[i];
 
-	return pair->gone ? NULL : side->letter == 'a' ? pair->old : pair->new;
+	return pair->gone || pair->refusal ? NULL : side->letter == 'a' ? pair->old : pair->new;
 }
 
 static struct err *compile_plain(const struct side *side, size_t i)
@@ -142,6 +142,7 @@ static struct err *compile_plain(const struct side *side, size_t i)
 	return capture_compile(unit_of(side, i), section_args, plain, side->log);
 }
 
+/* What cannot be compiled leaves no object; the others are, all the same. */
 static bool compile_one(void *arg, size_t i)
 {
 	const struct side *side = arg;
@@ -150,18 +151,26 @@ static bool compile_one(void *arg, size_t i)
 	if (!err && unit_of(side, i))
 		compile_line_variants(side->job, i, unit_of(side, i), side->letter, side->log);
 	err_free(err);
-	return !err;
+	return true;
 }
 
-/* Of the one that cannot be compiled; the process that tried had nobody to tell. */
-static struct err *why_not(const struct side *side)
+/*
+ * Why an object is not there; the process that tried had nobody to tell.  It counts only if
+ * the object is in the image, which of a new one is not known yet.
+ */
+static struct err *look_at_missing(const struct side *side, size_t i)
 {
-	struct err *err = NULL;
+	AUTO_FREE char *plain = work_path(side->job, "3-sections/%zu-%c.o", i, side->letter);
+	struct pair *pair = &side->job->pairs[i];
+	struct err *err;
 
-	for (size_t i = 0; i < side->job->nr_pairs && !err; i++)
-		if (unit_of(side, i))
-			err = compile_plain(side, i);
-	return err ? err : err_new(ERR_FAILED, "build-failed", "no process can be made");
+	if (!unit_of(side, i) || files_exist(plain))
+		return NULL;
+	err = compile_plain(side, i);
+	if (pair->is_new)
+		return err;
+	pair->refusal = err;
+	return NULL;
 }
 
 static struct err *compile_all(struct job *job, const char *step, char letter)
@@ -174,7 +183,10 @@ static struct err *compile_all(struct job *job, const char *step, char letter)
 		if (unit_of(&side, i))
 			job->pairs[i].gone = !capture_has_source(unit_of(&side, i));
 	if (!err && !share_work(job->nr_pairs, compile_one, &side))
-		err = why_not(&side);
+		err = err_new(ERR_FAILED, "build-failed", "no process can be made, or one was "
+			      "killed, compiling the objects again");
+	for (size_t i = 0; i < job->nr_pairs && !err; i++)
+		err = look_at_missing(&side, i);
 	if (err) {
 		err_free(work_tree_back(job));
 		return err;
@@ -214,6 +226,8 @@ static struct err *load_pair(struct job *job, size_t i)
 					"again");
 		return NULL;
 	}
+	if (pair->refusal)
+		return NULL;
 	/* A file that the change adds is compared with itself, emptied. */
 	if (pair->old && (err = load_unit(a, &pair->a)))
 		return err;
@@ -259,7 +273,7 @@ struct err *work_compare_pairs(struct job *job)
 
 		if ((err = load_pair(job, i)))
 			return err;
-		if (pair->gone)
+		if (pair->gone || pair->refusal)
 			continue;
 		/* Kept for later: it counts only if the file is in the image. */
 		pair->refusal = pair->a ? compare_units(pair->a, pair->b, &pair->compare) :

@@ -228,18 +228,30 @@ static bool compile_unit(void *arg, size_t i)
 {
 	const struct compilation *c = arg;
 	const struct captured *unit = c->q->units[i];
-	struct err *err = capture_compile(unit, (const char *[]){ NULL }, unit->output, c->log);
+	struct err *err;
 
+	/* So that what is not there could not be compiled. */
+	unlink(unit->output);
+	err = capture_compile(unit, (const char *[]){ NULL }, unit->output, c->log);
 	err_free(err);
 	return !err;
 }
 
+static const char *uncompiled(const struct quick *q)
+{
+	for (size_t i = 0; i < q->nr_units; i++)
+		if (!files_exist(q->units[i]->output))
+			return files_last_part(q->units[i]->output);
+	return "an object";
+}
+
 static void compile_units(struct quick *q, const char *log)
 {
+	AUTO_FREE char *why = mem_fmt("cannot be compiled alone (log: %s)", log);
 	struct compilation c = { q, log };
 
 	if (!share_work(q->nr_units, compile_unit, &c))
-		build_all(q, "an object", "cannot be compiled alone");
+		build_all(q, uncompiled(q), why);
 }
 
 /*
@@ -305,7 +317,8 @@ static struct err *try(struct quick *q, const char *step)
 {
 	AUTO_FREE char *built = work_path(q->job, "1-original/tree");
 	AUTO_FREE char *capture = work_path(q->job, "%s/capture", step);
-	AUTO_FREE char *log = work_path(q->job, "%s/build.log", step);
+	/* Of its own: where this is not enough the log of the whole build comes beside it. */
+	AUTO_FREE char *log = work_path(q->job, "%s/again.log", step);
 	struct err *err;
 
 	find_changes(q);
