@@ -18,12 +18,16 @@ check:
 	@scripts/deps check
 	@scripts/check
 
-# The whole live suites, with every named fault, on the other architectures, and every pair
-# with every compiler: a long while.
+# The whole live suites, with every named fault, on the other architectures and with
+# sanitizers, and every pair with every compiler: a long while.
 check-machines: all
 	@scripts/deps check
 	@mkdir -p build-check/vm
 	@PAIRS_FULL=1 python3 tests/pairs.py $(BUILD)/src/stitch
+	@test -d build-check/asan || meson setup build-check/asan -Dbuildtype=debugoptimized \
+		-Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@ninja -C build-check/asan --quiet
+	@python3 tests/live.py build-check/asan/src/stitch
 	@for arch in arm64 s390x ppc64el; do \
 		VM_FULL=1 VM_LIMIT=7200 tests/vm/run $(BUILD)/src/stitch build-check/vm $$arch || \
 			exit 1; \

@@ -63,7 +63,7 @@ def test_both(stitch, folder):
     """A program and its library in one patch: callbacks of each, and data that they share."""
     prog, slp = both(stitch, folder, 'two', 'both_told')
     with Told([prog]) as p:
-        for _ in range(3):
+        for _ in range(2 if SLOW else 3):
             p.check(0)
             stitch.ok('apply', '-t', '30', p.pid, slp)
             story = p.ask('story').split()

@@ -240,7 +240,11 @@ class Suite:
         return name, *result, time.time() - start
 
     def run(self, only=None, jobs=2):
-        tests = [t for t in self.tests if not only or any(o in t[0] for o in only)]
+        """only: what is in the names of those to run; with a minus in front, in no name."""
+        wanted = [o for o in only or () if not o.startswith('-')]
+        unwanted = [o[1:] for o in only or () if o.startswith('-')]
+        tests = [t for t in self.tests if (not wanted or any(o in t[0] for o in wanted)) and
+                 not any(o in t[0] for o in unwanted)]
         print(f'1..{len(tests)}')
         number = 0
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:

@@ -771,14 +771,20 @@ def test_disable_in_any_order(stitch, folder):
                 stitch.ok('status', p.pid)
 
 
+def one_action(stitch, number):
+    """What is asked of the sanitizers is the tool's memory: one of the two at each step."""
+    return ('fail', 'kill')[number % 2::2] if stitch.has_sanitizers else ('fail', 'kill')
+
+
 def test_fault_replace(stitch, folder):
     """Whatever a replacing patch's fault leaves, the next command ends it."""
     prog, a = two(stitch, folder, 'a', 10, 10)
     _, last = two(stitch, folder, 'last', 7, 1, how=['--replace'])
-    for step in ('arm-slot', 'switch', 'settle', 'record-write', 'settle-nop', 'settle-slot',
-                 'settle-entry', 'dispatch-unmap', 'restore-entry', 'unmap', 'unmapped'):
+    for n, step in enumerate(('arm-slot', 'switch', 'settle', 'record-write', 'settle-nop',
+                              'settle-slot', 'settle-entry', 'dispatch-unmap', 'restore-entry',
+                              'unmap', 'unmapped')):
         for reach in (1,) if SLOW or stitch.has_sanitizers else (1, 2, 3):
-            for action in ('kill', 'fail'):
+            for action in one_action(stitch, n):
                 with Program([prog]) as p:
                     stitch.ok('apply', p.pid, a)
                     done = stitch.run('apply', p.pid, last, fault=f'{step}:{action}@{reach}')
@@ -959,7 +965,7 @@ def test_eintr(stitch, folder):
         raise Skip('the kernel has decided what an interrupted call returns before a tracer '
                    'sees the thread, and does not show the first argument any more')
     with Program([prog]) as p:
-        for _ in range(15):
+        for _ in range(5 if SLOW else 15):
             stitch.ok('apply', p.pid, slp)
             p.check(1, 'patched')
             stitch.ok('stack', p.pid)
@@ -1812,8 +1818,7 @@ def main():
     # All of them in an emulated machine take longer than all the rest: VM_FULL=1.
     some = 6 if SLOW and not os.environ.get('VM_FULL') else 1
     for n, step in enumerate(steps()[::some]):
-        # What is asked of the sanitizers is the tool's memory: one of the two at each step.
-        for action in ('fail', 'kill')[n % 2::2] if stitch.has_sanitizers else ('fail', 'kill'):
+        for action in one_action(stitch, n):
             suite.add(f'fault {step} {action}', lambda folder, s=step, a=action:
                       test_fault(stitch, folder, s, a))
     return suite.run(sys.argv[2:])
