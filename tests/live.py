@@ -100,6 +100,13 @@ def there_and_back(stitch, p, slp, times, timeout=10):
         p.check(0, 'reverted')
 
 
+def test_lazy(stitch, folder):
+    """New code calls what the program has not called yet, by a slot that is not bound."""
+    prog, slp = make(stitch, folder, 'lazy', flags='-O2 -pthread -Wl,-z,lazy')
+    with Program([prog]) as p:
+        there_and_back(stitch, p, slp, 3)
+
+
 def test_vector(stitch, folder):
     if os.uname().machine == 'x86_64' and ' avx ' not in open('/proc/cpuinfo').read():
         raise Skip('this processor has no AVX')

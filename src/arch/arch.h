@@ -483,6 +483,13 @@ struct arch {
 	uint32_t rel_copy, rel_glob_dat, rel_jump_slot, rel_relative, rel_irelative;
 	uint32_t rel_dtpmod, rel_dtpoff, rel_tpoff;
 	/*
+	 * The code to which slots lead that are not bound yet, where it is in no section of its
+	 * own (.plt): the dynamic section's tag that tells of it, how far behind that the first
+	 * slot's is, and the size of each.  Tag 0: it is in .plt.
+	 */
+	int64_t lazy_tag;
+	unsigned lazy_first, lazy_size;
+	/*
 	 * A descriptor's two words: a function and its argument.  True if the function, of
 	 * whose code ARCH_DESC_MAX bytes are given, is the C library's for static TLS: then
 	 * the argument is the offset from the thread pointer.  NULL: rel_tlsdesc is not used.

@@ -396,6 +396,10 @@ const struct arch arch_ppc64le = {
 	.rel_copy = R_PPC64_COPY,
 	.rel_glob_dat = R_PPC64_GLOB_DAT,
 	.rel_jump_slot = R_PPC64_JMP_SLOT,
+	/* ELFv2 ABI 4.2.5.3 and glibc's elf_machine_runtime_setup(): one branch for each. */
+	.lazy_tag = DT_PPC64_GLINK,
+	.lazy_first = 32,
+	.lazy_size = 4,
 	.rel_relative = R_PPC64_RELATIVE,
 	.rel_irelative = R_PPC64_IRELATIVE,
 	.rel_dtpmod = R_PPC64_DTPMOD64,

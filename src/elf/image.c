@@ -537,16 +537,27 @@ const struct symbol *image_find_export(const struct image *image, const char *na
 	return NULL;
 }
 
-const char *image_soname(const struct image *image)
+bool image_dynamic(const struct image *image, int64_t tag, uint64_t *value)
 {
 	const struct section *sec = section_of_type(image, SHT_DYNAMIC);
 	bool be = image->arch->big_endian;
 
-	for (size_t i = 0; sec && i < sec->size / 16; i++)
-		if (bytes_get(sec->data + 16 * i, 8, be) == DT_SONAME)
-			return string_at(image, sec->link,
-					 bytes_get(sec->data + 16 * i + 8, 8, be));
-	return NULL;
+	for (size_t i = 0; sec && sec->data && i < sec->size / sizeof(Elf64_Dyn); i++) {
+		const uint8_t *entry = sec->data + i * sizeof(Elf64_Dyn);
+
+		*value = bytes_get(entry + 8, 8, be);
+		if ((int64_t)bytes_get(entry, 8, be) == tag)
+			return true;
+	}
+	return false;
+}
+
+const char *image_soname(const struct image *image)
+{
+	const struct section *sec = section_of_type(image, SHT_DYNAMIC);
+	uint64_t name;
+
+	return image_dynamic(image, DT_SONAME, &name) ? string_at(image, sec->link, name) : NULL;
 }
 
 char *image_build_id_hex(const struct image *image)

@@ -130,6 +130,8 @@ struct elf_note {
 
 /* The next of a run of notes (gABI, Note Section); false at the end, or if it is cut. */
 bool image_next_note(struct cursor *c, struct elf_note *note);
+/* What the dynamic section says under a tag; false: nothing. */
+bool image_dynamic(const struct image *image, int64_t tag, uint64_t *value);
 /* The file name in DT_SONAME, or NULL. */
 const char *image_soname(const struct image *image);
 char *image_build_id_hex(const struct image *image);

@@ -44,12 +44,27 @@ void resolver_done(struct resolver *resolver)
 	*resolver = (struct resolver){ 0 };
 }
 
+/* Where slots lead that are not bound yet, if that is in no section of its own. */
+static bool is_lazy_code(const struct object *object, const struct arch *arch, uint64_t addr)
+{
+	const struct reloc *relocs;
+	uint64_t start, slots = 0;
+	size_t nr;
+
+	if (!arch->lazy_tag || !image_dynamic(object->image, arch->lazy_tag, &start))
+		return false;
+	err_free(image_dynamic_relocs(object->image, &relocs, &nr));
+	for (size_t i = 0; i < nr; i++)
+		slots += relocs[i].type == arch->rel_jump_slot;
+	return addr - object->bias - start - arch->lazy_first < arch->lazy_size * slots;
+}
+
 /* True if an address is in the object's PLT: a slot not bound yet. */
-static bool is_in_plt(const struct object *object, uint64_t addr)
+static bool is_in_plt(const struct object *object, const struct arch *arch, uint64_t addr)
 {
 	const struct section *sec = image_section_at(object->image, addr - object->bias);
 
-	return sec && !strncmp(sec->name, ".plt", 4);
+	return sec && (!strncmp(sec->name, ".plt", 4) || is_lazy_code(object, arch, addr));
 }
 
 static bool is_same_symbol(const struct symbol *sym, const char *name, const char *version)
@@ -79,7 +94,7 @@ static bool find_bound(const struct process *process, const struct object *objec
 		    !process_try_read(process, object->bias + rel->off, word, 8))
 			continue;
 		*addr = bytes_get(word, 8, arch->big_endian);
-		if (*addr && !is_in_plt(object, *addr))
+		if (*addr && !is_in_plt(object, arch, *addr))
 			return true;
 		*unbound_slot = object->bias + rel->off;
 	}
@@ -131,7 +146,7 @@ static bool find_ifunc(const struct resolver *r, const struct object *def,
 		    !process_try_read(process, def->bias + relocs[i].off, word, 8))
 			continue;
 		*addr = bytes_get(word, 8, arch->big_endian);
-		if (*addr && !is_in_plt(def, *addr))
+		if (*addr && !is_in_plt(def, arch, *addr))
 			return true;
 	}
 	for (size_t i = 0; i < r->nr_scope; i++)
