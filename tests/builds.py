@@ -288,6 +288,31 @@ def test_binaries(stitch, folder):
             os.unlink(other)
 
 
+def test_binaries_unlike(stitch, folder):
+    """A program of the tree whose rebuild is laid out otherwise has its patch all the same; one
+    that is not like its rebuild is refused by name, and not passed over."""
+    rest = ''.join(f'int e{n}(int x) {{ return x * {n} + e{n - 1}(x); }}\n' for n in range(1, 9))
+    old = tree(e_c='int e0(int x) { return x; }\n' + rest)
+    objects = 'main.o a.o b.o c.o e.o'
+    command = f'export CPATH=.; {COMPILE}; gcc -O2 -c e.c; gcc {objects} -o more; ' \
+        f'gcc {objects} -o other'
+    write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
+    write(os.path.join(folder, 'run'), old)
+    sh('sh', '-c', f'{command}; gcc e.o c.o b.o a.o main.o -o more; '
+       f'gcc -O0 -c main.c a.c b.c c.c e.c; gcc {objects} -o other',
+       cwd=os.path.join(folder, 'run'))
+    done = stitch.run('build', '--source', os.path.join(folder, 'old'), '--patch',
+                      os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'),
+                      *(word for name in ('other', 'prog', 'more')
+                        for word in ('--binary', os.path.join(folder, 'run', name))),
+                      '--', 'sh', '-c', command)
+    need(done.returncode == 4 and re.search('run/other: .*other, which runs, .*no-match',
+                                            done.stderr), done.stderr)
+    made = {name: functions(stitch.json('show', os.path.join(folder, f'fix{name}.slp')))
+            for name in ('', '.more')}
+    need(made == {'': {'b'}, '.more': {'b'}}, made)
+
+
 def test_gone_file(stitch, folder):
     """By plain diff(1), which says no more than that it becomes empty."""
     command = 'test ! -e extra.h || export CFLAGS=-DEXTRA=1; ' + \

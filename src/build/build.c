@@ -280,6 +280,7 @@ static void job_done(struct job *job)
 	image_free(job->running);
 	free(job->running_name);
 	free(job->fits);
+	free(job->namesakes);
 	free(job->unlike);
 	capture_done(&job->old);
 	capture_done(&job->new);

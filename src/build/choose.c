@@ -94,7 +94,7 @@ static void note_unlike(struct job *job, const char *name, const struct match *m
 			      "the same", name, match->nr_matched, match->nr_funcs);
 }
 
-/* How well a linked image fits a binary that runs: more is better. */
+/* How well a linked image fits a binary that runs: more is better; -1: by its name alone. */
 static int rate_fit(struct job *job, const struct image *linked, const char *linked_name,
 		    const struct image *running, const char *running_name)
 {
@@ -113,8 +113,10 @@ static int rate_fit(struct job *job, const struct image *linked, const char *lin
 	       match.nr_matched * 2 > match.nr_funcs ? 1 : 0;
 	if (rate == 1 && same_name)
 		rate = 2;
-	if (!rate && same_name)
+	if (!rate && same_name) {
 		note_unlike(job, files_last_part(running_name), &match);
+		rate = -1;
+	}
 	err_free(err);
 	match_done(&match);
 	return rate;
@@ -151,9 +153,11 @@ static struct err *choose_running(struct job *job, const struct captured *link,
 			return err;
 		rate = rate_fit(job, linked, link->output, running, job->o->binaries[i]);
 		/* Not by functions alone: programs of one tree share most of them. */
-		if (rate >= 3)
+		if (rate >= 2)
 			*ARRAY_ADD(job->fits, job->nr_fits) = job->o->binaries[i];
-		if (rate < *best || !rate ||
+		else if (rate < 0)
+			*ARRAY_ADD(job->namesakes, job->nr_namesakes) = job->o->binaries[i];
+		if (rate < *best || rate <= 0 ||
 		    (rate == *best && (job->is_preferred || i >= job->o->nr_preferred))) {
 			image_free(running);
 			continue;
@@ -247,28 +251,38 @@ static bool is_known(const struct image *image, struct image *const *known, size
 	return false;
 }
 
-/* What else the change is in; files that are one but for their names count once. */
+/* known has room for one more. */
+static void note_other(struct job *job, const char *path, struct image **known, size_t *nr)
+{
+	struct image *image = NULL;
+	struct err *err = image_open(path, &image);
+
+	if (err || is_known(image, known, *nr)) {
+		err_free(err);
+		image_free(image);
+		return;
+	}
+	known[(*nr)++] = image;
+	*ARRAY_ADD(job->result->others, job->result->nr_others) = mem_strdup(path);
+}
+
+/*
+ * What else the change is in; files that are one but for their names count once.  A program
+ * that ought to be patched and whose rebuild is not like it is not passed over: it comes
+ * last, and is refused.
+ */
 void work_note_others(struct job *job)
 {
-	struct image **known = mem_alloc((job->nr_fits + 1) * sizeof(*known));
-	size_t nr = 0;
+	size_t room = job->nr_fits + job->nr_namesakes + 1, nr = 0;
+	struct image **known = mem_alloc(room * sizeof(*known));
 
 	if (job->running)
 		known[nr++] = job->running;
-	for (size_t i = 0; i < job->nr_fits; i++) {
-		struct image *image = NULL;
-		struct err *err = image_open(job->fits[i], &image);
-
-		if (err || is_known(image, known, nr)) {
-			err_free(err);
-			image_free(image);
-			continue;
-		}
-		known[nr++] = image;
-		*ARRAY_ADD(job->result->others, job->result->nr_others) =
-			mem_strdup(job->fits[i]);
-	}
-	for (size_t i = 1; i < nr; i++)
+	for (size_t i = 0; i < job->nr_fits; i++)
+		note_other(job, job->fits[i], known, &nr);
+	for (size_t i = 0; i < job->nr_namesakes; i++)
+		note_other(job, job->namesakes[i], known, &nr);
+	for (size_t i = job->running ? 1 : 0; i < nr; i++)
 		image_free(known[i]);
 	free(known);
 }
@@ -309,9 +323,9 @@ static struct err *join(struct job *job, char *path)
 	other.linked = other.running = NULL;
 	other.link = NULL;
 	other.running_name = NULL;
-	other.fits = NULL;
+	other.fits = other.namesakes = NULL;
 	other.unlike = NULL;
-	other.nr_fits = 0;
+	other.nr_fits = other.nr_namesakes = 0;
 	other.match = (struct match){ 0 };
 	if (!(err = work_choose(&other)))
 		err = work_match(&other);
@@ -319,6 +333,7 @@ static struct err *join(struct job *job, char *path)
 	*target = (struct target){ other.link, other.linked, other.running, other.running_name,
 				   other.match };
 	free(other.fits);
+	free(other.namesakes);
 	free(other.unlike);
 	build_result_done(&result);
 	return err ? err_wrap(err, "%s", path) : NULL;

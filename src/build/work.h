@@ -49,6 +49,8 @@ struct job {
 	bool is_preferred;     /* running is one of those */
 	const char **fits;     /* of the given binaries, those that hold a change */
 	size_t nr_fits;
+	const char **namesakes; /* and those that have no more than the name of what holds one */
+	size_t nr_namesakes;
 	char *unlike;          /* of those that hold none, one that has the name of what does */
 	struct match match;
 	struct type_changes types;

@@ -206,6 +206,25 @@ static struct err *build_other(const struct options *o, const struct build_optio
 	return err ? err_wrap(err, "%s", path) : NULL;
 }
 
+/* One that is refused does not keep the next from being made; the first reason is returned. */
+static struct err *build_others(const struct options *o, const struct build_options *first,
+				const struct build_result *result, json_t *all)
+{
+	struct err *err = NULL, *more;
+
+	for (size_t i = 0; i < result->nr_others; i++) {
+		more = build_other(o, first, result->others[i], all);
+		if (!err) {
+			err = more;
+			continue;
+		}
+		if (more && !o->json)
+			fprintf(stderr, "stitch: %s [%s]\n", more->msg, more->reason);
+		err_free(more);
+	}
+	return err;
+}
+
 /* all holds one at least, and is taken over. */
 static void print_json(json_t *all)
 {
@@ -256,8 +275,8 @@ int cmd_build(const struct options *o)
 		err = find_binaries(o, &build);
 	if (!err)
 		err = build_one(o, &build, &result, all);
-	for (size_t i = 0; i < result.nr_others && !err; i++)
-		err = build_other(o, &build, result.others[i], all);
+	if (!err)
+		err = build_others(o, &build, &result, all);
 	if (!err && o->json)
 		print_json(all);
 	else
