@@ -46,12 +46,14 @@ static bool is_aggregate(Dwarf_Die *die)
 	       tag == DW_TAG_union_type;
 }
 
+/* A size or a place; in the short forms it is the attribute that says whether there is a sign. */
 static int64_t number_of(Dwarf_Die *die, unsigned name, int64_t other)
 {
 	Dwarf_Attribute attr;
-	Dwarf_Sword value;
+	Dwarf_Word value;
 
-	return dwarf_attr(die, name, &attr) && !dwarf_formsdata(&attr, &value) ? value : other;
+	return dwarf_attr(die, name, &attr) && !dwarf_formudata(&attr, &value) ?
+	       (int64_t)value : other;
 }
 
 static bool is_said(Dwarf_Die *die, unsigned name)
