@@ -6,6 +6,7 @@ usage: builds.py STITCH [NAME...]
 What the second of the two builds does: it compiles what reads a changed file and nothing
 else, or all where that is not enough; the patch is the same either way, to the byte.
 """
+import glob
 import os
 import re
 import shutil
@@ -241,7 +242,7 @@ def test_fails_again(stitch, folder):
 def test_grown_in_another(stitch, folder):
     """The structure that the diff changes is named, and not one that has it as a member."""
     header = ('struct seal { int length;{} };\nstruct letter { struct seal seal; int pages; };\n'
-              'struct mail { struct letter letters[2]; int stamps; };\n')
+              'struct mail { char cover[200]; struct letter letters[2]; int stamps; };\n')
     b = ('#include "limits.h"\nstruct mail *mails;\n__attribute__((noipa)) int b(int x);\n'
          '__attribute__((noipa)) int b(int x) { return mails ? mails[x].stamps : x; }\n')
     old = tree(b_c=b, limits_h=LIMITS + header.replace('{}', ''))
@@ -255,6 +256,8 @@ def test_grown_in_another(stitch, folder):
                               env={'STITCH_FIX_PATCHES': 'one.patch two.patch'})
         need(f'stitch: struct {named}: it' in done.stderr, done.stderr)
         need('--only' in done.stderr and ': one.patch two.patch\n' in done.stderr, done.stderr)
+    # More than a signed byte holds.
+    need('letters was at byte 200 (16 bytes) and is at byte 200 (24)' in done.stderr, done.stderr)
 
 
 def test_binaries(stitch, folder):
@@ -285,6 +288,10 @@ def test_binaries(stitch, folder):
                 for shown in made]
         need(said == [True, False][:len(made)], f'{said}')
         if first != 'none':
+            # The second is compared with what had been compiled for the first.
+            last = max(os.stat(each).st_mtime for each in
+                       glob.glob(os.path.join(folder, 'fix.slp.work', '3-sections', '*.o')))
+            need(last < os.stat(os.path.join(folder, 'fix.slp')).st_mtime, 'compiled again')
             os.unlink(other)
 
 

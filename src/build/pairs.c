@@ -257,16 +257,62 @@ static struct err *drop_line_noise(struct job *job, size_t i, const char *varian
 	return err;
 }
 
-struct err *work_compare_pairs(struct job *job)
+/*
+ * What both builds are and which of their objects differ: of several binaries each is compared
+ * with the same objects.
+ */
+static char *sections_key(const struct job *job)
+{
+	AUTO_FREE char *old = work_path(job, "1-original/key");
+	AUTO_FREE char *new = work_path(job, "2-patched/key");
+	AUTO_FREE char *old_key = files_read(old), *new_key = files_read(new);
+	struct buf text = { 0 };
+
+	if (!old_key || !new_key)
+		return NULL;
+	buf_add(&text, old_key, strlen(old_key));
+	buf_add(&text, new_key, strlen(new_key));
+	buf_add(&text, job->o->created_by, strlen(job->o->created_by));
+	for (size_t i = 0; i < job->nr_pairs; i++) {
+		buf_add(&text, "\n", 1);
+		buf_add(&text, job->pairs[i].name, strlen(job->pairs[i].name));
+	}
+	buf_add(&text, "", 1);
+	return (char *)text.data;
+}
+
+static bool all_compiled(const struct job *job)
+{
+	for (size_t i = 0; i < job->nr_pairs; i++)
+		if (job->pairs[i].gone || job->pairs[i].refusal)
+			return false;
+	return true;
+}
+
+/* Both sides of all pairs, if that has not been done for another binary. */
+static struct err *compile_sections(struct job *job)
 {
 	AUTO_FREE char *folder = work_path(job, "3-sections");
+	AUTO_FREE char *stamp = work_path(job, "3-sections/key"), *was = files_read(stamp);
+	AUTO_FREE char *key = sections_key(job);
+	struct err *err;
+
+	if (was && key && !strcmp(was, key))
+		return NULL;
+	if ((err = files_remove_tree(folder)) || (err = files_make_dir(folder)) ||
+	    (err = compile_all(job, "1-original", 'a')) ||
+	    (err = compile_all(job, "2-patched", 'b')))
+		return err;
+	return key && all_compiled(job) ? files_write(stamp, key) : NULL;
+}
+
+struct err *work_compare_pairs(struct job *job)
+{
 	struct err *err;
 
 	work_progress(job, "3-sections: comparing %zu object file%s", job->nr_pairs,
 		 job->nr_pairs == 1 ? "" : "s");
-	if ((err = files_remove_tree(folder)) || (err = files_make_dir(folder)) ||
-	    (err = compile_all(job, "1-original", 'a')) ||
-	    (err = compile_all(job, "2-patched", 'b')))
+	if ((err = compile_sections(job)))
 		return err;
 	for (size_t i = 0; i < job->nr_pairs; i++) {
 		struct pair *pair = &job->pairs[i];
