@@ -1158,12 +1158,13 @@ def test_debian_patches(stitch, folder):
     need_archive()
     one, two, four = ('one', 1, 'int one(void);'), ('two', 2, 'int two(void);'), \
         ('four', 4, 'int four(void);')
-    make_patched_package(folder, '1.0-1', [one, two, four])
+    same = ('same', 0, 'int same(void);')
+    make_patched_package(folder, '1.0-1', [one, two, four, same])
     orig = os.path.join(folder, 'stone_1.0.orig.tar.gz')
     kept = open(orig, 'rb').read()
     make_patched_package(folder, '1.0-2', [('new', 1, 'int zero(void);'), ('one', 1, one[2]),
                                            ('two', 2, 'int second(void);'),
-                                           ('last', 5, 'int five(void);')])
+                                           ('last', 5, 'int five(void);'), same])
     # Both versions are of one tarball, whose bytes have the time in them.
     with open(orig, 'wb') as f:
         f.write(kept)
@@ -1182,6 +1183,8 @@ def test_debian_patches(stitch, folder):
         done = build_debian(stitch, folder, lists, '--debian', 'stone=1.0-1', '--fix-from',
                             '1.0-2', '--binary', '/bin/true', *options)
         need(all(text in done.stderr for text in said), done.stderr)
+        # It is the same change, beside other lines.
+        need('same is' not in done.stderr, done.stderr)
         lines = [line for line in open(fix).read().splitlines()
                  if line.startswith(('+', '-')) and line[:3] not in ('---', '+++')]
         need(sorted(lines) == sorted(changed), f'{lines}: {done.stderr}')
