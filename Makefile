@@ -24,7 +24,8 @@ check-machines: all
 	@scripts/deps check
 	@mkdir -p build-check/vm
 	@PAIRS_FULL=1 python3 tests/pairs.py $(BUILD)/src/stitch
-	@test -d build-check/asan || meson setup build-check/asan -Dbuildtype=debugoptimized \
+	@test -d build-check/asan || meson setup build-check/asan -Dwerror=true \
+		-Dbuildtype=debugoptimized \
 		-Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 	@ninja -C build-check/asan --quiet
 	@python3 tests/live.py build-check/asan/src/stitch

@@ -146,10 +146,11 @@ static struct err *compile_plain(const struct side *side, size_t i)
 static bool compile_one(void *arg, size_t i)
 {
 	const struct side *side = arg;
-	struct err *err = unit_of(side, i) ? compile_plain(side, i) : NULL;
+	const struct captured *unit = unit_of(side, i);
+	struct err *err = unit ? compile_plain(side, i) : NULL;
 
-	if (!err && unit_of(side, i))
-		compile_line_variants(side->job, i, unit_of(side, i), side->letter, side->log);
+	if (unit && !err)
+		compile_line_variants(side->job, i, unit, side->letter, side->log);
 	err_free(err);
 	return true;
 }
@@ -319,7 +320,7 @@ struct err *work_compare_pairs(struct job *job)
 
 		if ((err = load_pair(job, i)))
 			return err;
-		if (pair->gone || pair->refusal)
+		if (pair->refusal)
 			continue;
 		/* Kept for later: it counts only if the file is in the image. */
 		pair->refusal = pair->a ? compare_units(pair->a, pair->b, &pair->compare) :

@@ -46,7 +46,7 @@ static bool is_aggregate(Dwarf_Die *die)
 	       tag == DW_TAG_union_type;
 }
 
-/* A size or a place; in the short forms it is the attribute that says whether there is a sign. */
+/* A size, a place or an enumerator's value; what is below 0 has a form with a sign. */
 static int64_t number_of(Dwarf_Die *die, unsigned name, int64_t other)
 {
 	Dwarf_Attribute attr;

@@ -210,17 +210,17 @@ static struct err *build_other(const struct options *o, const struct build_optio
 static struct err *build_others(const struct options *o, const struct build_options *first,
 				const struct build_result *result, json_t *all)
 {
-	struct err *err = NULL, *more;
+	struct err *err = NULL;
 
 	for (size_t i = 0; i < result->nr_others; i++) {
-		more = build_other(o, first, result->others[i], all);
-		if (!err) {
+		struct err *more = build_other(o, first, result->others[i], all);
+
+		if (!err)
 			err = more;
-			continue;
-		}
-		if (more && !o->json)
-			fprintf(stderr, "stitch: %s [%s]\n", more->msg, more->reason);
-		err_free(more);
+		else if (o->json)
+			err_free(more); /* one object is printed, of the first */
+		else
+			cmd_fail(o, more);
 	}
 	return err;
 }

@@ -542,7 +542,7 @@ bool image_dynamic(const struct image *image, int64_t tag, uint64_t *value)
 	const struct section *sec = section_of_type(image, SHT_DYNAMIC);
 	bool be = image->arch->big_endian;
 
-	for (size_t i = 0; sec && sec->data && i < sec->size / sizeof(Elf64_Dyn); i++) {
+	for (size_t i = 0; sec && i < sec->size / sizeof(Elf64_Dyn); i++) {
 		const uint8_t *entry = sec->data + i * sizeof(Elf64_Dyn);
 
 		*value = bytes_get(entry + 8, 8, be);
