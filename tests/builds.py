@@ -56,12 +56,15 @@ def write_both(folder, old, new):
     diff_trees(folder, 'old', 'new')
 
 
+def build_args(folder):
+    """Of the tree and the diff that write_both() has made."""
+    return ('build', '--source', os.path.join(folder, 'old'), '--patch',
+            os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'))
+
+
 def build(stitch, folder, command, *options, env=None):
-    slp = os.path.join(folder, 'fix.slp')
-    done = stitch.ok('build', *options, '--source', os.path.join(folder, 'old'), '--patch',
-                     os.path.join(folder, 'fix.patch'), '-o', slp, '--', 'sh', '-c', command,
-                     env=env)
-    with open(slp, 'rb') as f:
+    done = stitch.ok(*build_args(folder), *options, '--', 'sh', '-c', command, env=env)
+    with open(os.path.join(folder, 'fix.slp'), 'rb') as f:
         return done.stderr, f.read()
 
 
@@ -218,9 +221,7 @@ def test_new_sources(stitch, folder):
     need(functions(shown) == {'b'}, f'{functions(shown)}')
     notes = ' '.join(note['text'] for note in shown['notes'])
     need('t.o is new but is not in prog' in notes, notes)
-    said = stitch.ok('build', '--source', os.path.join(folder, 'old'), '--patch',
-                     os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'),
-                     '--', 'sh', '-c', f'export CPATH=.; {command}').stdout
+    said = stitch.ok(*build_args(folder), '--', 'sh', '-c', f'export CPATH=.; {command}').stdout
     need(', adds 1 (' in said, said)
 
 
@@ -231,9 +232,7 @@ def test_fails_again(stitch, folder):
                          'exit 1 ;; esac\nexec /usr/bin/gcc "$@"\n'})
     os.chmod(os.path.join(tools, 'gcc'), 0o755)
     write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
-    done = stitch.refused('build-failed', 'build', '--source', os.path.join(folder, 'old'),
-                          '--patch', os.path.join(folder, 'fix.patch'), '-o',
-                          os.path.join(folder, 'fix.slp'), '--', 'sh', '-c',
+    done = stitch.refused('build-failed', *build_args(folder), '--', 'sh', '-c',
                           f'export CPATH=.; {COMPILE}',
                           env={'PATH': tools + ':' + os.environ['PATH']})
     need('compiling b.c again' in done.stderr and 'no sections here' in done.stderr, done.stderr)
@@ -247,12 +246,10 @@ def test_grown_in_another(stitch, folder):
          '__attribute__((noipa)) int b(int x) { return mails ? mails[x].stamps : x; }\n')
     old = tree(b_c=b, limits_h=LIMITS + header.replace('{}', ''))
     write_both(folder, old, {**old, 'limits.h': LIMITS + header.replace('{}', ' int colour;')})
-    options = ('build', '--source', os.path.join(folder, 'old'), '--patch',
-               os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'))
     command = ('--', 'sh', '-c', f'export CPATH=.; {COMPILE}')
     for allowed, named in (((), 'seal'), (('seal',), 'letter'), (('seal', 'letter'), 'mail')):
         layouts = [word for name in allowed for word in ('--allow-layout', f'struct {name}')]
-        done = stitch.refused('changed-layout', *options, *layouts, *command,
+        done = stitch.refused('changed-layout', *build_args(folder), *layouts, *command,
                               env={'STITCH_FIX_PATCHES': 'one.patch two.patch'})
         need(f'stitch: struct {named}: it' in done.stderr, done.stderr)
         need('--only' in done.stderr and ': one.patch two.patch\n' in done.stderr, done.stderr)
@@ -308,11 +305,9 @@ def test_binaries_unlike(stitch, folder):
     sh('sh', '-c', f'{command}; gcc e.o c.o b.o a.o main.o -o more; '
        f'gcc -O0 -c main.c a.c b.c c.c e.c; gcc {objects} -o other',
        cwd=os.path.join(folder, 'run'))
-    done = stitch.run('build', '--source', os.path.join(folder, 'old'), '--patch',
-                      os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'),
-                      *(word for name in ('other', 'prog', 'more')
-                        for word in ('--binary', os.path.join(folder, 'run', name))),
-                      '--', 'sh', '-c', command)
+    binaries = [word for name in ('other', 'prog', 'more')
+                for word in ('--binary', os.path.join(folder, 'run', name))]
+    done = stitch.run(*build_args(folder), *binaries, '--', 'sh', '-c', command)
     need(done.returncode == 4 and re.search('run/other: .*other, which runs, .*no-match',
                                             done.stderr), done.stderr)
     made = {name: functions(stitch.json('show', os.path.join(folder, f'fix{name}.slp')))
@@ -409,9 +404,8 @@ def end_amid(stitch, folder, end):
     """Ends a tool whose build command runs; what of that is left, after a moment."""
     pids = os.path.join(folder, 'pids')
     tool = subprocess.Popen(
-        [stitch.path, 'build', '--source', os.path.join(folder, 'old'), '--patch',
-         os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'), '--', 'sh',
-         '-c', LASTING.format(pids=pids)], stderr=subprocess.DEVNULL, start_new_session=True)
+        [stitch.path, *build_args(folder), '--', 'sh', '-c', LASTING.format(pids=pids)],
+        stderr=subprocess.DEVNULL, start_new_session=True)
     started = []
     for _ in range(3000):
         if len(started) == 5:
