@@ -1208,14 +1208,15 @@ def make_archive(folder, names, packages=''):
     return lists
 
 
-def build_debian(stitch, folder, lists, *options, slp='fix.slp', bind=('/tmp', '/tmp'), path=''):
-    """With an apt that knows those lists alone, one folder for another, and path before PATH;
-    the working folder is slp.work."""
+def build_debian(stitch, folder, lists, *options, slp='fix.slp', bind=('/tmp', '/tmp'), path='',
+                 alone=False):
+    """With an apt that knows those lists alone, one folder for another, and path before PATH,
+    or instead of it; the working folder is slp.work."""
     return subprocess.run(
         ['unshare', '-m', 'sh', '-c', 'mount --bind "$1" /etc/apt/sources.list.d && '
          'mount --rbind "$2" "$3" && shift 3 && exec "$@"', 'sh', lists, *bind, stitch.path, 'build', '-o', os.path.join(folder, slp),
          '--work', os.path.join(folder, slp + '.work'), *options],
-        env=dict(os.environ, PATH=path + os.environ['PATH']), capture_output=True, text=True,
+        env=dict(os.environ, PATH=path if alone else path + os.environ['PATH']), capture_output=True, text=True,
         timeout=120)
 
 
@@ -1315,6 +1316,34 @@ def test_debian_conflicts(stitch, folder):
         done = build_debian(stitch, folder, lists, '--debian', 'stone=1.0-1', '--patch', fix,
                             '--binary', '/bin/true', bind=(dpkg, '/var/lib/dpkg'))
         need(want in done.stderr, done.stderr)
+
+
+def test_debian_tools(stitch, folder):
+    """What fetches sources is brought, as what they need to be built is; or it is said."""
+    need_archive()
+    make_source_package(folder)
+    lists = make_archive(folder, STONE)
+    path, log = os.path.join(folder, 'bin'), os.path.join(folder, 'asked')
+    lost = ('dpkg-source', 'dpkg-buildpackage')
+    os.mkdir(path)
+    for name in os.listdir('/usr/bin'):
+        if name not in (*lost, 'apt-get'):
+            os.symlink(f'/usr/bin/{name}', os.path.join(path, name))
+    get = os.path.join(path, 'apt-get')
+    for is_there in (False, True):
+        with open(get, 'w') as f:
+            brings = ''.join(f'ln -s /usr/bin/{name} {path}\n' for name in lost)
+            f.write(f'#!/bin/sh\ncase "$*" in\n*dpkg-dev) echo "$@" >>{log}\n'
+                    + (brings if is_there else 'echo no such package; exit 100\n')
+                    + ';;\n*recommends\\ update) ;;\n'
+                    '*) exec /usr/bin/apt-get "$@";;\nesac\n')
+        os.chmod(get, 0o755)
+        done = build_debian(stitch, folder, lists, '--debian', 'stone=1.0-1', '--fix-from',
+                            '1.0-1', path=path, alone=True)
+        need(f'[{"nothing-to-patch" if is_there else "missing-tool"}]' in done.stderr,
+             done.stderr)
+    asked = open(log).read().splitlines()
+    need(len(asked) == 3 and all(' install dpkg-dev' in line for line in asked), str(asked))
 
 
 def test_debian_elsewhere(stitch, folder):

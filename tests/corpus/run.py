@@ -57,6 +57,8 @@ def main():
         finally:
             fix.stop()
         rows.append(row(fix))
+        # Hours lie between the first and the last: what is known is said at once.
+        print('# ' + ', '.join(f'{c} {v}' for c, v in zip(COLUMNS[1:], rows[-1][1:])), flush=True)
     print_table(rows)
     print(f'corpus: {len(chosen) - failed} passed, {failed} failed, 0 skipped')
     return 1 if failed else 0
