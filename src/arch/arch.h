@@ -340,9 +340,9 @@ struct arch {
 	unsigned second_arg_col;  /* the register of a function's second argument */
 	const struct arch_unwind *unwind;
 
-	/* What the C library does to addresses in a jmp_buf, undone; NULL: not known. */
-	uint64_t (*unmangle)(uint64_t word, uint64_t guard);
-	unsigned pointer_guard;   /* offset of the guard from the thread pointer */
+	/* What the C library does to addresses in a jmp_buf: xor with a guard, so far from the
+	 * thread pointer (0: it is not known), then rotated left by so many bits. */
+	unsigned pointer_guard, pointer_rotated;
 
 	/* System calls. */
 	size_t sysno_off;         /* -1 there at a call's entry: it is left out */

@@ -437,12 +437,6 @@ static bool x86_remote_frame(const struct arch_remote_request *req, uint8_t *fra
 	return true;
 }
 
-/* glibc, sysdeps/unix/sysv/linux/x86_64/pointer_guard.h: xor, then rotated left by 17. */
-static uint64_t x86_unmangle(uint64_t word, uint64_t guard)
-{
-	return (word >> 17 | word << 47) ^ guard;
-}
-
 static void x86_value(const uint8_t *code, const struct insn *insn,
 		      struct insn_value *value)
 {
@@ -482,8 +476,9 @@ const struct arch arch_x86_64 = {
 	.second_arg_col = 4, /* rsi */
 	.unwind = &x86_64_unwind,
 
-	.unmangle = x86_unmangle,
+	/* glibc, sysdeps/unix/sysv/linux/x86_64/pointer_guard.h. */
 	.pointer_guard = 0x30,
+	.pointer_rotated = 17,
 
 	.sysno_off = ORIG_RAX,
 	.sysno_is_apart = true,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "suspended.h"
 
-
 #include "bytes.h"
 #include "mem.h"
 
-enum { CHUNK = 1 << 20, CALL_MAX = 8 };
+/* A chunk is to stay in the processor's cache, and no fresh memory is to be faulted in. */
+enum { CHUNK = 64 << 10, CALL_MAX = 8 };
 
 /* What makes or changes stacks: of the C library, Boost, and common small libraries. */
 static const char *const switches[] = {
@@ -106,43 +106,52 @@ static bool is_find(struct suspended_search *search, uint64_t at, uint64_t addr)
 	return true;
 }
 
-static uint64_t unmangle(const struct suspended_search *search, uint64_t word, uint64_t guard)
-{
-	const struct arch *arch = search->process->arch;
+/* What a word of a jmp_buf is without the C library's mangling; the word, if it has none. */
+struct mangling {
+	uint64_t guard;
+	unsigned rotated;
+};
 
-	return arch->unmangle ? arch->unmangle(word, guard) : 0;
+static inline uint64_t unmangle(const struct mangling *m, uint64_t word)
+{
+	return (word >> m->rotated | word << (-m->rotated & 63)) ^ m->guard;
 }
 
+/* All threads wait for the end of this: of most words it is the two comparisons that say no. */
 static bool search_chunk(struct suspended_search *search, uint64_t at, const uint8_t *bytes,
-			 size_t size, uint64_t guard)
+			 size_t size, struct mangling mangling)
 {
 	bool be = search->process->arch->big_endian;
+	uint64_t low = search->low, span = search->high - low;
 
 	for (size_t i = 0; i + 8 <= size; i += 8) {
-		uint64_t word = bytes_get8(bytes + i, be);
+		uint64_t word = bytes_get8(bytes + i, be), plain = unmangle(&mangling, word);
 
-		if (is_find(search, at + i, word) ||
-		    is_find(search, at + i, unmangle(search, word, guard)))
+		if (word - low >= span && plain - low >= span)
+			continue;
+		if (is_find(search, at + i, word) || is_find(search, at + i, plain))
 			return true;
 	}
 	return false;
 }
 
-static uint64_t read_guard(const struct suspended_search *search)
+static struct mangling read_mangling(const struct suspended_search *search)
 {
-	uint64_t guard = 0;
+	const struct arch *arch = search->process->arch;
+	struct mangling m = { 0, arch->pointer_rotated };
 
-	if (search->nr_live)
-		err_free(process_read_word(search->process, search->live[0].tp +
-					   search->process->arch->pointer_guard, &guard));
-	return guard;
+	if (search->nr_live && arch->pointer_guard &&
+	    process_try_read(search->process, search->live[0].tp + arch->pointer_guard, &m.guard,
+			     sizeof(m.guard)))
+		m.guard = bytes_get8(&m.guard, arch->big_endian);
+	return m;
 }
 
 bool suspended_find(struct suspended_search *search)
 {
 	const struct maps *maps = &search->process->maps;
 	AUTO_FREE uint8_t *bytes = mem_alloc(CHUNK);
-	uint64_t guard = read_guard(search);
+	struct mangling mangling = read_mangling(search);
 
 	for (size_t i = 0; i < maps->nr; i++) {
 		const struct map *map = &maps->map[i];
@@ -153,7 +162,7 @@ bool suspended_find(struct suspended_search *search)
 			size_t size = map->end - at < CHUNK ? map->end - at : CHUNK;
 
 			if (process_try_read(search->process, at, bytes, size) &&
-			    search_chunk(search, at, bytes, size, guard))
+			    search_chunk(search, at, bytes, size, mangling))
 				return true;
 		}
 	}
