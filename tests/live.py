@@ -140,7 +140,7 @@ def under_signals(stitch, prog, slp, wanted, rounds_wanted):
         wait_for(lambda: int(p.ask('queued')) >= sent, 'signals are missing')
         need(int(p.ask('queued')) == sent, f'{p.ask("queued")} of {sent} signals arrived')
         need(int(p.ask('alarms')) > 100, 'the timer stands')
-        state = open(f'/proc/{p.pid}/stat').read().rsplit(')', 1)[1].split()[0]
+        state = process_state(p.pid)
         need(state in 'SR', f'the process is in state {state}')
 
 
@@ -162,7 +162,7 @@ def test_group_stop(stitch, folder):
         time.sleep(0.1)
         done = stitch.run('apply', '-t', '1', p.pid, slp)
         time.sleep(0.1)
-        state = open(f'/proc/{p.pid}/stat').read().rsplit(')', 1)[1].split()[0]
+        state = process_state(p.pid)
         need(state == 'T', f'state {state} after apply, must be T')
         need(done.returncode in (0, 3), done.stderr)
         os.kill(p.pid, signal.SIGCONT)
@@ -216,6 +216,11 @@ def wait_for(what, text, seconds=10):
     while not what():
         need(time.time() < stop, text)
         time.sleep(0.02)
+
+
+def process_state(pid):
+    """R, S, T and so on."""
+    return open(f'/proc/{pid}/stat').read().rsplit(')', 1)[1].split()[0]
 
 
 def state_of(stitch, p):
@@ -377,6 +382,61 @@ def test_suspended(stitch, folder):
         stitch.ok('revert', '-t', '30', p.pid)
         p.check(0)
         need(state_of(stitch, p) is None, 'left in memory')
+
+
+def status_field(pid, name):
+    """A line of /proc/PID/status, in its own unit."""
+    with open(f'/proc/{pid}/status') as f:
+        return int(re.search(rf'^{name}:\s*(\d+)', f.read(), re.M).group(1))
+
+
+def test_suspended_hold(stitch, folder):
+    """
+    All threads are held for a look at suspended stacks: hardly ever for one that is in the
+    way for long, not without those that were mapped meanwhile, and not for what nobody uses.
+    """
+    prog, slp = make(stitch, folder, 'coroutine')
+    with Program([prog]) as p:
+        before = status_field(p.pid, 'VmPTE')
+        need(p.ask('begin') == 'ok', 'begin')
+        said = stitch.run('-v', 'apply', '-t', '2', p.pid, slp).stderr
+        found, held = said.count('suspended stack at='), said.count('stopped threads=')
+        need(found > 4 and 1 <= held <= 1 + found / 4 and '[suspended]' in said,
+             f'{found} times found, {held} times held: {said[-300:]}')
+        need(status_field(p.pid, 'VmPTE') < before + 1000, 'memory that nobody used was read')
+        need(p.ask('end') == '1 7', 'a mix of versions')
+        worker = apply_up_to(stitch, p, slp, 'hold')
+        need(p.ask('begin') == 'ok', 'begin')
+        worker.send_signal(signal.SIGCONT)
+        wait_for(lambda: (stitch.json('status', p.pid)['processes'][0]['transition'] or
+                          {}).get('waiting'), 'status must say what is waited for')
+        need(p.ask('end') == '1 7', 'a mix of versions')
+        _, text = worker.communicate(timeout=PATIENCE)
+        need(worker.returncode == 0, text)
+        p.check(1)
+
+
+def mapping_of(pid, address):
+    """The line of /proc/PID/maps."""
+    for line in open(f'/proc/{pid}/maps'):
+        start, stop = (int(x, 16) for x in line.split()[0].split('-'))
+        if start <= address < stop:
+            return line
+    raise Failure(f'{address:#x} is not mapped')
+
+
+def test_suspended_above(stitch, folder):
+    """A thread's own stack is not looked through; what is mapped right above it is."""
+    prog, slp = make(stitch, folder, 'coroutine')
+    with Program([prog]) as p:
+        theirs, stack = (mapping_of(p.pid, int(x, 16)) for x in p.ask('below').split())
+        if theirs != stack:
+            raise Skip('this kernel keeps the two mappings apart')
+        need(p.ask('begin') == 'ok', 'begin')
+        stitch.refused('suspended', 'apply', '-t', '0.5', p.pid, slp, status=3)
+        need(p.ask('end') == '1 7', 'a mix of versions')
+        stitch.ok('apply', p.pid, slp)
+        p.check(1)
 
 
 def test_tear(stitch, folder):
@@ -1614,8 +1674,7 @@ def apply_up_to(stitch, p, slp, step):
     tool = subprocess.Popen([stitch.path, 'apply', str(p.pid), slp],
                             env=dict(os.environ, STITCH_FAULT=step + ':stop'),
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: open(f'/proc/{tool.pid}/stat').read().rsplit(')', 1)[1]
-             .split()[0] == 'T', f'no stop at {step}')
+    wait_for(lambda: process_state(tool.pid) == 'T', f'no stop at {step}')
     return tool
 
 

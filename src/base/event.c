@@ -74,7 +74,7 @@ struct err *event_step(const char *name)
 	if (!strncmp(action, "kill", 4))
 		kill(getpid(), SIGKILL);
 	if (!strncmp(action, "stop", 4)) {
-		kill(getpid(), SIGSTOP);
+		raise(SIGSTOP); /* this thread first: it is here that it stands */
 		return NULL;
 	}
 	return err_new(ERR_FAILED, "fault", "step %s was told to fail", name);

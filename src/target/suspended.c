@@ -3,6 +3,7 @@
 
 #include "bytes.h"
 #include "mem.h"
+#include "pages.h"
 
 /* A chunk is to stay in the processor's cache, and no fresh memory is to be faulted in. */
 enum { CHUNK = 64 << 10, CALL_MAX = 8 };
@@ -70,20 +71,25 @@ bool suspended_are_possible(const struct process *process, const char **by)
 /* ---- the search ---------------------------------------------------------------- */
 
 /*
- * A thread's own stack, of the C library's making or the first thread's: the walk sees
- * what is alive in it, and what lies below is dead.
+ * Behind threads' own stacks, of the C library's making or the first thread's: the walk sees
+ * what is alive in those, and what lies below is dead.  What is mapped above one may have
+ * become one mapping with it.
  */
-static bool is_thread_stack(const struct suspended_search *search, const struct map *map)
+static uint64_t behind_thread_stacks(const struct suspended_search *search,
+				     const struct map *map)
 {
+	uint64_t from = map->start;
+
 	if (search->process->start_stack - map->start < map->end - map->start)
-		return true;
+		return map->end;
 	for (size_t i = 0; i < search->nr_live; i++) {
 		const struct live_stack *live = &search->live[i];
+		uint64_t end = live->tp - (uint64_t)search->process->arch->tp_bias;
 
-		if (live->sp >= map->start && live->sp < live->tp && live->tp < map->end)
-			return true;
+		if (live->sp >= map->start && live->sp < end && end < map->end && end > from)
+			from = end & ~UINT64_C(7);
 	}
-	return false;
+	return from;
 }
 
 static bool follows_call(const struct suspended_search *search, uint64_t addr)
@@ -147,24 +153,45 @@ static struct mangling read_mangling(const struct suspended_search *search)
 	return m;
 }
 
-bool suspended_find(struct suspended_search *search)
+/* What the search goes through memory with. */
+struct reader {
+	struct pages pages;
+	struct mangling mangling;
+	uint8_t bytes[CHUNK];
+};
+
+static bool search_map(struct suspended_search *search, const struct map *map,
+		       struct reader *reader)
 {
-	const struct maps *maps = &search->process->maps;
-	AUTO_FREE uint8_t *bytes = mem_alloc(CHUNK);
-	struct mangling mangling = read_mangling(search);
+	for (uint64_t at = behind_thread_stacks(search, map); at < map->end; at += CHUNK) {
+		size_t size = map->end - at < CHUNK ? map->end - at : CHUNK;
 
-	for (size_t i = 0; i < maps->nr; i++) {
-		const struct map *map = &maps->map[i];
-
-		if (!map->write || !map->read || is_thread_stack(search, map))
+		/* What is shared another may have written, or the kernel put away. */
+		if (!map->shared && pages_are_empty(&reader->pages, at, size))
 			continue;
-		for (uint64_t at = map->start; at < map->end; at += CHUNK) {
-			size_t size = map->end - at < CHUNK ? map->end - at : CHUNK;
-
-			if (process_try_read(search->process, at, bytes, size) &&
-			    search_chunk(search, at, bytes, size, mangling))
-				return true;
-		}
+		if (process_try_read(search->process, at, reader->bytes, size) &&
+		    search_chunk(search, at, reader->bytes, size, reader->mangling))
+			return true;
 	}
 	return false;
+}
+
+struct err *suspended_find(struct suspended_search *search, bool *found)
+{
+	AUTO_FREE struct reader *reader = mem_alloc(sizeof(*reader));
+	AUTO_MAPS struct maps maps = { 0 };
+	struct err *err = process_read_maps(search->process, &maps);
+
+	*found = false;
+	if (err)
+		return err;
+	reader->mangling = read_mangling(search);
+	pages_open(search->process->pid, &reader->pages);
+	for (size_t i = 0; i < maps.nr && !*found; i++) {
+		const struct map *map = &maps.map[i];
+
+		*found = map->write && map->read && search_map(search, map, reader);
+	}
+	pages_close(&reader->pages);
+	return NULL;
 }

@@ -30,7 +30,11 @@ struct suspended_search {
 	const char *what;
 };
 
-/* True if there is one. */
-bool suspended_find(struct suspended_search *search);
+/*
+ * *found if there is one.  The mappings are read anew: what was mapped since the threads
+ * were last asked may be such a stack.  Errors: gone.
+ */
+struct err *suspended_find(struct suspended_search *search, bool *found)
+	__attribute__((warn_unused_result));
 
 #endif

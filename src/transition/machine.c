@@ -14,7 +14,7 @@
 #include "member.h"
 #include "orders.h"
 #include "peek.h"
-#include "suspended.h"
+#include "seek.h"
 #include "turn.h"
 
 /* What the tracer is asked for; each has what it needs. */
@@ -33,6 +33,8 @@ enum {
 	SEE_MS = 1000,        /* who cannot be seen outside for so long is let be */
 	FIRST_PAUSE_MS = 1,   /* between two turns */
 	LAST_PAUSE_MS = 200,
+	FREE_SHARE = 10,      /* so much longer than they were held threads are left alone */
+	TRUSTED = 8,          /* looks at who runs, before all are held again to know */
 	MAX_POLLED = 258,
 };
 
@@ -206,43 +208,6 @@ static struct err *do_see_outside(struct machine *m, const struct errand *errand
 			  errand->timeout_ms < SEE_MS ? SEE_MS : errand->timeout_ms);
 }
 
-static const char *is_forbidden(void *arg, uint64_t addr)
-{
-	const struct machine *m = arg;
-
-	return check_name_at(&m->check, addr);
-}
-
-/* All threads stand and are clear: is there another stack in the way? */
-static bool none_is_suspended(struct machine *m)
-{
-	AUTO_FREE struct live_stack *live = mem_alloc(m->threads.nr * sizeof(*live));
-	struct suspended_search search = { .process = m->process, .wanted = is_forbidden,
-					   .arg = m, .live = live };
-	const struct arch *arch = m->process->arch;
-	struct blocker *b = &m->suspended;
-
-	for (size_t i = 0; i < m->threads.nr; i++) {
-		const struct thread *thread = m->threads.thread[i];
-
-		if (thread->state == THREAD_STOPPED)
-			live[search.nr_live++] = (struct live_stack){
-				regs_sp(arch, &thread->regs), thread->tp };
-	}
-	check_bounds(&m->check, &search.low, &search.high);
-	if (!suspended_find(&search)) {
-		b->what = NULL;
-		return true;
-	}
-	event("suspended stack at=%#" PRIx64 " in=%s", search.at, search.what);
-	if (!b->what)
-		b->since_ms = clock_ms();
-	b->what = search.what;
-	b->pc = search.addr;
-	strcpy(b->thread_name, "suspended stack");
-	return false;
-}
-
 static bool all_clear(struct machine *m)
 {
 	for (size_t i = 0; i < m->threads.nr; i++)
@@ -252,25 +217,55 @@ static bool all_clear(struct machine *m)
 	return true;
 }
 
-/* One try at machine_hold(). */
-static struct err *hold_once(struct machine *m, struct err *(*change)(void *arg), void *arg,
-			     bool *done)
+/* All stand: may what they are held for be done? */
+static struct err *may_change(struct machine *m, bool *may)
 {
-	struct err *err = threads_stop_all(&m->threads, HOLD_MS);
+	struct err *err = NULL;
+	bool found = false;
 
+	*may = (!m->check.nr_forbidden && !m->is_switching) || all_clear(m);
+	if (*may && m->seeks_suspended)
+		err = seek_suspended(m, &found);
+	*may &= !err && !found;
+	return err;
+}
+
+/* One try at machine_hold(). */
+static struct err *hold_once(struct machine *m, const struct errand *errand, bool *done)
+{
+	struct err *err = event_step("hold");
+
+	*done = false;
 	if (!err)
-		*done = (!m->check.nr_forbidden && !m->is_switching) ||
-			(all_clear(m) && (!m->seeks_suspended || none_is_suspended(m)));
-	else if (err->kind == ERR_NOT_NOW && !strcmp(err->reason, "does-not-stop"))
+		err = threads_stop_all(&m->threads, HOLD_MS);
+	if (!err)
+		err = may_change(m, done);
+	if (err && err->kind == ERR_NOT_NOW && !strcmp(err->reason, "does-not-stop"))
 		err_freep(&err); /* it may later */
 	if (*done)
-		err = change(arg);
+		err = errand->change(errand->change_arg);
 	for (size_t i = 0; i < m->threads.nr; i++) {
 		if (m->threads.thread[i]->state == THREAD_STOPPED)
 			member_learn(m, m->threads.thread[i]);
 		member_let_run(m, m->threads.thread[i]);
 	}
 	return err ? err : turn_take_events(m);
+}
+
+/*
+ * Nobody is made to stand for what a look without that finds as well: of a stack that was in
+ * the way the last time.  Now and then it is tried all the same, for that look may see one
+ * where there is none.
+ */
+static struct err *try_to_hold(struct machine *m, const struct errand *errand,
+			       unsigned *tries, bool *done)
+{
+	bool found = false;
+	struct err *err;
+
+	if (m->suspended.what && ++*tries % TRUSTED && (err = seek_suspended(m, &found)))
+		return err;
+	return found ? NULL : hold_once(m, errand, done);
 }
 
 /* What has to be learnt of the code on the stacks is learnt before all stand for it. */
@@ -287,6 +282,7 @@ static struct err *look_ahead(struct machine *m)
 
 static struct err *do_hold(struct machine *m, const struct errand *errand)
 {
+	unsigned tries = 0;
 	bool done = false;
 	struct err *err = look_ahead(m);
 
@@ -294,14 +290,17 @@ static struct err *do_hold(struct machine *m, const struct errand *errand)
 		return err;
 	clear_blockers(m);
 	for (;;) {
+		uint64_t begun = clock_ms();
+
 		if ((err = turn_take_events(m)) || (err = turn_refresh(m)) ||
-		    (err = hold_once(m, errand->change, errand->change_arg, &done)) || done)
+		    (err = try_to_hold(m, errand, &tries, &done)) || done)
 			return err;
 		if ((err = orders_obey(m, orders_ask(m))))
 			return err;
 		if (clock_ms() - m->began_ms >= errand->timeout_ms)
 			return orders_refuse(m);
-		wait_a_little(m, FIRST_PAUSE_MS);
+		/* With much memory to look through it takes long, and they have work to do. */
+		wait_a_little(m, FIRST_PAUSE_MS + FREE_SHARE * (unsigned)(clock_ms() - begun));
 	}
 }
 

@@ -1,11 +1,32 @@
-// A coroutine that suspends itself inside the function; its stack is on the heap.
+// A coroutine that suspends itself inside the function; its stack is new each time.
+#include <pthread.h>
 #include <setjmp.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 #include "live.h"
 static ucontext_t main_context, other;
 static int value, finished, keep;
 static jmp_buf kept;
-NOINLINE void yield(void) { swapcontext(&other, &main_context); }
+static void *stack;
+enum { STACK = 64 << 10 };
+static void *new_stack(void) {
+	void *at = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* As the kernel makes threads' stacks, so that they can be one mapping. */
+	madvise(at, STACK, MADV_NOHUGEPAGE);
+	return at;
+}
+static uintptr_t theirs;
+static int is_alone;
+/* It returns, so that where it goes to is on that stack and nowhere else. */
+NOINLINE void yield(void) {
+	if (is_alone)
+		usleep(1);
+	else
+		swapcontext(&other, &main_context);
+	__asm__ volatile("");
+}
 NOINLINE int second(int x) {
 	if (keep)
 		_setjmp(kept);
@@ -19,25 +40,63 @@ NOINLINE int both(int x) {
 	yield();
 	return second(before);
 }
+/* What a call has left on a thread's own stack is dead. */
+NOINLINE static int deep(void) {
+	volatile char room[2000];
+	room[0] = 1;
+	return both(7) + room[0];
+}
+static void *sleeper(void *arg) {
+	deep();
+	theirs = (uintptr_t)&arg;
+	for (;;)
+		pause();
+	return arg;
+}
 static void run(void) { value = both(7); finished = 1; swapcontext(&other, &main_context); }
+/* Much room that nobody ever touches. */
+void start(void) {
+	size_t size = (size_t)8 << 30;
+	void *room = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED || madvise(room, size, MADV_NOHUGEPAGE))
+		puts("there is no such room");
+}
 const char *check(int v) { EXPECT(v, second(0), -1, -1000); return NULL; }
 const char *command(const char *line) {
 	static char text[40];
 	if (!strcmp(line, "begin")) {
 		finished = 0;
 		getcontext(&other);
-		other.uc_stack.ss_sp = malloc(64 << 10);
-		other.uc_stack.ss_size = 64 << 10;
+		stack = stack ? stack : new_stack();
+		other.uc_stack.ss_sp = stack;
+		other.uc_stack.ss_size = STACK;
 		makecontext(&other, run, 0);
 		swapcontext(&main_context, &other);
 		return "ok";
 	}
 	if (!strcmp(line, "end")) {
 		swapcontext(&main_context, &other);
-		explicit_bzero(other.uc_stack.ss_sp, 64 << 10);
-		free(other.uc_stack.ss_sp);
+		munmap(stack, STACK);
+		stack = NULL;
 		explicit_bzero(&other, sizeof(other));
 		snprintf(text, sizeof(text), "%d %d", finished, value);
+		return text;
+	}
+	/* A thread's stack is mapped below the next coroutine's. */
+	if (!strcmp(line, "below")) {
+		pthread_attr_t attr;
+		pthread_t t;
+		stack = new_stack();
+		pthread_attr_init(&attr);
+		/* Larger ones are put where a huge page can begin. */
+		pthread_attr_setstacksize(&attr, 256 << 10);
+		is_alone = 1;
+		pthread_create(&t, &attr, sleeper, NULL);
+		while (!theirs)
+			usleep(1000);
+		is_alone = 0;
+		snprintf(text, sizeof(text), "%lx %lx", (long)theirs, (long)stack);
 		return text;
 	}
 	/* Nothing but the jmp_buf has an address in second() then. */
