@@ -788,11 +788,19 @@ def test_replace(stitch, folder):
         before = len(open(f'/proc/{p.pid}/maps').readlines())
         for _ in range(3):
             stitch.ok('apply', p.pid, a)
-            stitch.ok('apply', p.pid, b)
+            said = stitch.ok('apply', p.pid, b).stdout
+            need('note:' not in said, said)
             need(p.ask('values') == '10 20', p.ask('values'))
-            stitch.ok('apply', p.pid, c)
+            # What a patch takes over from another is said, before and when it does.
+            done = stitch.run('check', '--json', p.pid, c)   # they may be busy
+            covers = json.loads(done.stdout)['processes'][0]['covers']
+            of = {'a': 'f', 'b': 'g'}[covers['patch']]
+            need(covers['functions'] == 2 and covers['function'] == of, done.stdout)
+            said = stitch.ok('apply', p.pid, c).stdout
+            need(f'note: patch {covers["patch"]} replaces {of} and others, too' in said, said)
             need(p.ask('values') == '100 200', p.ask('values'))
-            stitch.ok('apply', p.pid, last)
+            said = stitch.ok('apply', p.pid, last).stdout
+            need('note:' not in said, said)
             need(p.ask('values') == '7 1', p.ask('values'))
             names = [x['name'] for x in stitch.json('list', p.pid)['processes'][0]['patches']]
             need(names == ['last'], f'{names}')

@@ -71,10 +71,19 @@ struct task {
 	json_t *results;
 };
 
+static json_t *json_covered(const struct apply_result *r)
+{
+	if (!r->nr_covered)
+		return json_null();
+	return json_pack("{ss,ss,sI}", "patch", r->covered, "function", r->covered_func,
+			 "functions", (json_int_t)r->nr_covered);
+}
+
 static json_t *json_result(const struct task *task, pid_t pid, const struct err *err,
 			   const struct apply_result *r)
 {
-	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,so}", "pid", (int)pid,
+	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,so,so}",
+			 "pid", (int)pid,
 			 "result", err ? "failed" : r->pending ? "started" : task->done,
 			 "functions", (json_int_t)r->nr_funcs,
 			 "threads", (json_int_t)r->stats.threads,
@@ -90,7 +99,7 @@ static json_t *json_result(const struct task *task, pid_t pid, const struct err 
 			 "children", (json_int_t)r->children,
 			 "faulted_callbacks", (json_int_t)r->faulted_callbacks,
 			 "retained", r->retained, "pending", r->pending,
-			 "unwinder_told", r->eh_registered,
+			 "unwinder_told", r->eh_registered, "covers", json_covered(r),
 			 "error", cmd_json_error(err));
 }
 
@@ -115,6 +124,10 @@ static void print_result(const struct task *task, const struct process *process,
 		       r->faulted_callbacks == 1 ? "" : "s",
 		       r->faulted_callbacks == 1 ? "was" : "were");
 	printf("%s\n", r->retained ? "; its memory stays in the process" : "");
+	if (r->nr_covered)
+		printf("  note: patch %s replaces %s%s, too: its change there stays only if this "
+		       "patch was built on top of it; if not, make one patch of both\n",
+		       r->covered, r->covered_func, r->nr_covered > 1 ? " and others" : "");
 }
 
 /* Another tool follows the transition and was told. */

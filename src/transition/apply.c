@@ -303,6 +303,39 @@ static struct err *check_states(const struct job *job, const struct slp *slp)
 	return NULL;
 }
 
+static const struct record_patch *patch_of(const struct record *record,
+					   const struct record_func *func)
+{
+	for (size_t i = 0; i < record->nr_patches; i++) {
+		const struct record_patch *patch = record->patches[i];
+
+		if (func >= patch->funcs && func < patch->funcs + patch->nr_funcs)
+			return patch;
+	}
+	return NULL;
+}
+
+/*
+ * Versions of other patches that go out of use for this one's: what those change is lost if
+ * it was made without them, which only its maker knows.
+ */
+static void note_covered(const struct job *job, const struct record_patch *plan)
+{
+	struct apply_result *r = job->result;
+
+	r->nr_covered = 0;
+	for (size_t i = 0; i < plan->nr_funcs; i++) {
+		const struct record_func *top = record_top(&job->record, plan->funcs[i].site,
+							   NULL);
+
+		if (!top || top->nop || r->nr_covered++)
+			continue;
+		snprintf(r->covered, sizeof(r->covered), "%s",
+			 patch_of(&job->record, top)->name);
+		snprintf(r->covered_func, sizeof(r->covered_func), "%s", top->name);
+	}
+}
+
 /* What can be known without touching anything; plan is what would be done. */
 static struct err *check_all(struct job *job, const struct slp *slp, struct linked *linked,
 			     struct record_patch *plan)
@@ -317,8 +350,11 @@ static struct err *check_all(struct job *job, const struct slp *slp, struct link
 	    (err = find_objects(job->process, slp, &objects)) ||
 	    (err = link_patch(job->process, slp, objects, count_stubs(job, slp), linked)))
 		return err;
-	err = prepare_funcs(job, slp, objects, linked, &landings, plan);
-	return err ? err : ehreg_prepare(&job->eh, job->process, slp, linked);
+	if ((err = prepare_funcs(job, slp, objects, linked, &landings, plan)))
+		return err;
+	if (!slp->replace)
+		note_covered(job, plan);
+	return ehreg_prepare(&job->eh, job->process, slp, linked);
 }
 
 static void plan_done(struct record_patch *plan)

@@ -49,6 +49,10 @@ struct apply_result {
 	bool pending;         /* the transition runs: some threads are not switched */
 	bool eh_registered;   /* the target's unwinder knows the new code */
 	size_t children;      /* processes that it forked meanwhile, and that were brought on */
+	/* Functions of which patches have the version in effect, and that are this one's from
+	 * now on; one of those patches, and a function of both. */
+	size_t nr_covered;
+	char covered[256], covered_func[256];
 };
 
 /*
