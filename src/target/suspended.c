@@ -8,11 +8,15 @@
 /* A chunk is to stay in the processor's cache, and no fresh memory is to be faulted in. */
 enum { CHUNK = 64 << 10, CALL_MAX = 8 };
 
-/* What makes or changes stacks: of the C library, Boost, and common small libraries. */
+/*
+ * What makes or changes stacks: of the C library, Boost (PHP's fibers, too), common small
+ * libraries, Ruby's fibers, and greenlet, whose module has no other name to be known by.
+ */
 static const char *const switches[] = {
 	"makecontext", "swapcontext", "setcontext", "make_fcontext", "jump_fcontext",
 	"co_create", "co_switch", "coro_transfer", "coro_create", "aco_create", "aco_resume",
-	"tb_context_jump", "mco_create", "mco_resume",
+	"tb_context_jump", "mco_create", "mco_resume", "st_thread_create",
+	"coroutine_transfer", "PyInit__greenlet",
 };
 
 /* Without these nobody can use what OpenSSL has of it (async_posix.c, SSL_MODE_ASYNC). */
