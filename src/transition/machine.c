@@ -33,7 +33,7 @@ enum {
 	SEE_MS = 1000,        /* who cannot be seen outside for so long is let be */
 	FIRST_PAUSE_MS = 1,   /* between two turns */
 	LAST_PAUSE_MS = 200,
-	FREE_SHARE = 10,      /* so much longer than they were held threads are left alone */
+	FREE_SHARE = 4,       /* so much longer than they were held threads are left alone */
 	TRUSTED = 8,          /* looks at who runs, before all are held again to know */
 	MAX_POLLED = 258,
 };
