@@ -282,6 +282,7 @@ static struct err *look_ahead(struct machine *m)
 
 static struct err *do_hold(struct machine *m, const struct errand *errand)
 {
+	uint64_t now = 0, next = 0, end;
 	unsigned tries = 0;
 	bool done = false;
 	struct err *err = look_ahead(m);
@@ -289,19 +290,23 @@ static struct err *do_hold(struct machine *m, const struct errand *errand)
 	if (err)
 		return err;
 	clear_blockers(m);
-	for (;;) {
-		uint64_t begun = clock_ms();
-
-		if ((err = turn_take_events(m)) || (err = turn_refresh(m)) ||
-		    (err = try_to_hold(m, errand, &tries, &done)) || done)
+	for (end = m->began_ms + errand->timeout_ms; now < end;) {
+		if ((err = turn_take_events(m)) || (err = turn_refresh(m)))
 			return err;
+		now = clock_ms();
+		if (now >= next) {
+			if ((err = try_to_hold(m, errand, &tries, &done)) || done)
+				return err;
+			/* With much memory to look through it takes long; they have work to do. */
+			next = clock_ms() + FIRST_PAUSE_MS + FREE_SHARE * (clock_ms() - now);
+		}
 		if ((err = orders_obey(m, orders_ask(m))))
 			return err;
-		if (clock_ms() - m->began_ms >= errand->timeout_ms)
-			return orders_refuse(m);
-		/* With much memory to look through it takes long, and they have work to do. */
-		wait_a_little(m, FIRST_PAUSE_MS + FREE_SHARE * (unsigned)(clock_ms() - begun));
+		now = clock_ms();
+		if (now < next && now < end)
+			wait_a_little(m, (unsigned)((next < end ? next : end) - now));
 	}
+	return orders_refuse(m);
 }
 
 static struct err *switch_everybody(void *arg)

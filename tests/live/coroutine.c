@@ -10,12 +10,9 @@ static ucontext_t main_context, other;
 static int value, finished, keep;
 static jmp_buf kept;
 static void *stack;
-enum { STACK = 64 << 10 };
-static void *new_stack(void) {
-	void *at = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	/* As the kernel makes threads' stacks, so that they can be one mapping. */
-	madvise(at, STACK, MADV_NOHUGEPAGE);
-	return at;
+enum { STACK = 64 << 10, OWN = 256 << 10 };
+static void *new_memory(size_t size) {
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 static uintptr_t theirs;
 static int is_alone;
@@ -68,7 +65,7 @@ const char *command(const char *line) {
 	if (!strcmp(line, "begin")) {
 		finished = 0;
 		getcontext(&other);
-		stack = stack ? stack : new_stack();
+		stack = stack ? stack : new_memory(STACK);
 		other.uc_stack.ss_sp = stack;
 		other.uc_stack.ss_size = STACK;
 		makecontext(&other, run, 0);
@@ -83,14 +80,15 @@ const char *command(const char *line) {
 		snprintf(text, sizeof(text), "%d %d", finished, value);
 		return text;
 	}
-	/* A thread's stack is mapped below the next coroutine's. */
+	/* A thread's stack is below the next coroutine's, and in one mapping with it: as the
+	 * kernel makes them where they come to lie so. */
 	if (!strcmp(line, "below")) {
+		char *memory = new_memory(OWN + STACK);
 		pthread_attr_t attr;
 		pthread_t t;
-		stack = new_stack();
+		stack = memory + OWN;
 		pthread_attr_init(&attr);
-		/* Larger ones are put where a huge page can begin. */
-		pthread_attr_setstacksize(&attr, 256 << 10);
+		pthread_attr_setstack(&attr, memory, OWN);
 		is_alone = 1;
 		pthread_create(&t, &attr, sleeper, NULL);
 		while (!theirs)
