@@ -397,6 +397,7 @@ def test_suspended_hold(stitch, folder):
     """
     prog, slp = make(stitch, folder, 'coroutine')
     with Program([prog]) as p:
+        need(p.ask('fill') == 'ok', 'fill')
         before = status_field(p.pid, 'VmPTE')
         need(p.ask('begin') == 'ok', 'begin')
         said = stitch.run('-v', 'apply', '-t', '2', p.pid, slp).stderr

@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "suspended.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "bytes.h"
 #include "mem.h"
 #include "pages.h"
+#include "proc.h"
 
-/* A chunk is to stay in the processor's cache, and no fresh memory is to be faulted in. */
-enum { CHUNK = 64 << 10, CALL_MAX = 8 };
+enum {
+	CHUNK = 64 << 10,        /* stays in the processor's cache */
+	BLOCK = 4 << 20,
+	WORTH_HELP_KIB = 32 << 10,
+	MAX_HELPERS = 15,
+	CALL_MAX = 8,
+};
 
 /*
  * What makes or changes stacks: of the C library, Boost (PHP's fibers, too), common small
@@ -157,45 +168,147 @@ static struct mangling read_mangling(const struct suspended_search *search)
 	return m;
 }
 
-/* What the search goes through memory with. */
+/* ---- by as many as there are processors ---------------------------------------- */
+
+/* What one of those who search goes through memory with. */
 struct reader {
+	struct suspended_search search;
 	struct pages pages;
-	struct mangling mangling;
 	uint8_t bytes[CHUNK];
 };
 
-static bool search_map(struct suspended_search *search, const struct map *map,
-		       struct reader *reader)
+/* Memory is given out in blocks; whoever has no more is done. */
+struct sweep {
+	pthread_mutex_t lock;
+	const struct maps *maps;
+	size_t map;              /* of which the next block is */
+	uint64_t at;             /* where it begins; 0: not begun */
+	struct mangling mangling;
+	struct suspended_search *search;
+	bool found;
+};
+
+struct block {
+	const struct map *map;
+	uint64_t start, end;
+};
+
+static bool take_block(struct sweep *sweep, struct block *block)
 {
-	for (uint64_t at = behind_thread_stacks(search, map); at < map->end; at += CHUNK) {
-		size_t size = map->end - at < CHUNK ? map->end - at : CHUNK;
+	const struct maps *maps = sweep->maps;
+
+	for (; sweep->map < maps->nr && !sweep->found; sweep->map++, sweep->at = 0) {
+		const struct map *map = &maps->map[sweep->map];
+
+		if (!map->write || !map->read)
+			continue;
+		if (!sweep->at)
+			sweep->at = behind_thread_stacks(sweep->search, map);
+		if (sweep->at >= map->end)
+			continue;
+		*block = (struct block){ map, sweep->at,
+			map->end - sweep->at < BLOCK ? map->end : sweep->at + BLOCK };
+		sweep->at = block->end;
+		return true;
+	}
+	return false;
+}
+
+static bool search_block(const struct block *block, struct reader *reader,
+			 struct mangling mangling)
+{
+	for (uint64_t at = block->start; at < block->end; at += CHUNK) {
+		size_t size = block->end - at < CHUNK ? block->end - at : CHUNK;
 
 		/* What is shared another may have written, or the kernel put away. */
-		if (!map->shared && pages_are_empty(&reader->pages, at, size))
+		if (!block->map->shared && pages_are_empty(&reader->pages, at, size))
 			continue;
-		if (process_try_read(search->process, at, reader->bytes, size) &&
-		    search_chunk(search, at, reader->bytes, size, reader->mangling))
+		if (process_try_read(reader->search.process, at, reader->bytes, size) &&
+		    search_chunk(&reader->search, at, reader->bytes, size, mangling))
 			return true;
 	}
 	return false;
 }
 
+/* Takes the next block, after what was found in the last one. */
+static bool go_on(struct sweep *sweep, const struct reader *reader, bool found,
+		  struct block *block)
+{
+	bool is_there;
+
+	pthread_mutex_lock(&sweep->lock);
+	if (found && !sweep->found) {
+		*sweep->search = reader->search;
+		sweep->found = true;
+	}
+	is_there = take_block(sweep, block);
+	pthread_mutex_unlock(&sweep->lock);
+	return is_there;
+}
+
+static void *search_blocks(void *arg)
+{
+	struct reader *reader = mem_alloc(sizeof(*reader));
+	struct sweep *sweep = arg;
+	struct block block;
+	bool found = false;
+
+	pthread_mutex_lock(&sweep->lock);
+	reader->search = *sweep->search;
+	pthread_mutex_unlock(&sweep->lock);
+	pages_open(reader->search.process->pid, &reader->pages);
+	while (go_on(sweep, reader, found, &block))
+		found = search_block(&block, reader, sweep->mangling);
+	pages_close(&reader->pages);
+	free(reader);
+	return NULL;
+}
+
+/* Not with the priority of who is waited for: that is for moments. */
+static bool begin_helper(pthread_t *thread, struct sweep *sweep)
+{
+	struct sched_param none = { 0 };
+	pthread_attr_t attr;
+	bool begun;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
+	pthread_attr_setschedparam(&attr, &none);
+	begun = !pthread_create(thread, &attr, search_blocks, sweep);
+	pthread_attr_destroy(&attr);
+	return begun;
+}
+
+/* To make a thread takes as long as to go through some megabytes. */
+static size_t count_helpers(const struct process *process)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	long used = proc_status_number(process->pid, "VmRSS"); /* KiB */
+
+	if (used < WORTH_HELP_KIB || processors < 2)
+		return 0;
+	return processors > MAX_HELPERS ? MAX_HELPERS : (size_t)processors - 1;
+}
+
 struct err *suspended_find(struct suspended_search *search, bool *found)
 {
-	AUTO_FREE struct reader *reader = mem_alloc(sizeof(*reader));
+	struct sweep sweep = { .lock = PTHREAD_MUTEX_INITIALIZER, .search = search,
+			       .mangling = read_mangling(search) };
+	size_t nr = count_helpers(search->process), nr_begun = 0;
 	AUTO_MAPS struct maps maps = { 0 };
+	pthread_t helpers[MAX_HELPERS];
 	struct err *err = process_read_maps(search->process, &maps);
 
 	*found = false;
 	if (err)
 		return err;
-	reader->mangling = read_mangling(search);
-	pages_open(search->process->pid, &reader->pages);
-	for (size_t i = 0; i < maps.nr && !*found; i++) {
-		const struct map *map = &maps.map[i];
-
-		*found = map->write && map->read && search_map(search, map, reader);
-	}
-	pages_close(&reader->pages);
+	sweep.maps = &maps;
+	while (nr_begun < nr && begin_helper(&helpers[nr_begun], &sweep))
+		nr_begun++;
+	search_blocks(&sweep);
+	for (size_t i = 0; i < nr_begun; i++)
+		pthread_join(helpers[i], NULL);
+	*found = sweep.found;
 	return NULL;
 }

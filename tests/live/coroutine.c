@@ -10,7 +10,7 @@ static ucontext_t main_context, other;
 static int value, finished, keep;
 static jmp_buf kept;
 static void *stack;
-enum { STACK = 64 << 10, OWN = 256 << 10 };
+enum { STACK = 64 << 10, OWN = 256 << 10, FULL = 48 << 20 };
 static void *new_memory(size_t size) {
 	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
@@ -97,6 +97,9 @@ const char *command(const char *line) {
 		snprintf(text, sizeof(text), "%lx %lx", (long)theirs, (long)stack);
 		return text;
 	}
+	/* So much that it is gone through by several. */
+	if (!strcmp(line, "fill"))
+		return memset(new_memory(FULL), 1, FULL) ? "ok" : NULL;
 	/* Nothing but the jmp_buf has an address in second() then. */
 	if (!strcmp(line, "keep")) {
 		keep = 1;
