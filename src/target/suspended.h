@@ -2,23 +2,20 @@
 /*
  * Stacks that no thread is on: of coroutines, and what longjmp would go back to.
  *
- * Nothing lists them.  Where a process has code that switches stacks, its writable memory
- * is searched for return addresses into given code, also as the C library mangles them in
- * a jmp_buf (PTR_MANGLE).  A find may be a dead one, left by a call that returned long ago:
- * it counts, for nobody can tell.
+ * Nothing lists them.  Where a process has code that switches stacks (switches.h), its
+ * writable memory is searched for return addresses into given code, also as the C library
+ * mangles them in a jmp_buf (PTR_MANGLE).  A find may be a dead one, left by a call that
+ * returned long ago: it counts, for nobody can tell.
  */
 #ifndef STITCH_TARGET_SUSPENDED_H
 #define STITCH_TARGET_SUSPENDED_H
 
 #include "process.h"
-#include "record.h"
-
-/* Does some object of the process switch stacks? *by is its name then. */
-bool suspended_are_possible(const struct process *process, const char **by);
 
 struct suspended_search {
 	const struct process *process;
-	/* Is it in code that is looked for? Called for each word within [low, high). */
+	/* Is it in code that is looked for? Called for each word within [low, high), by several
+	 * threads at once. */
 	const char *(*wanted)(void *arg, uint64_t addr);
 	void *arg;
 	uint64_t low, high;

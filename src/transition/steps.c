@@ -13,7 +13,7 @@
 #include "mem.h"
 #include "orphans.h"
 #include "redirect.h"
-#include "suspended.h"
+#include "switches.h"
 #include "unwinder.h"
 
 /* How long a command waits for suspended stacks before it leaves memory for the next one. */
@@ -499,7 +499,7 @@ static struct err *switch_all(struct job *job, enum thread_patch_state target,
 	job->machine.check.dispatch = &job->dispatch;
 	event("switching patch=%s to=%s", job->patch->name,
 	      target == STATE_PATCHED ? "patched" : "unpatched");
-	if (suspended_are_possible(job->process, &by)) {
+	if (switches_stacks(job->process, &by)) {
 		event("switches stacks object=%s", by);
 		err = machine_switch_held(&job->machine, target, timeout_ms);
 	} else {
@@ -626,7 +626,7 @@ static struct err *finish_disabling(struct job *job)
 		check_forbid(&job->machine.check, job->patch->parts[i].islands,
 			     "the patch's stubs");
 	err = machine_see_outside(&job->machine, job->options->timeout_ms);
-	if (!err && suspended_are_possible(job->process, &by))
+	if (!err && switches_stacks(job->process, &by))
 		err = machine_see_suspended(&job->machine, SUSPENDED_MS);
 	if (!err)
 		err = callbacks_run(job, CALLBACK_POST_UNPATCH);
