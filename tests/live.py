@@ -1362,8 +1362,14 @@ def test_debian_source(stitch, folder):
     os.chmod(own, 0o755)
     for number, name in enumerate(('stone=1.0-1', 'stone')):
         slp = f'{number}.slp'
-        done = build_debian(stitch, folder, lists, '--debian', name, '--patch', fix, slp=slp,
-                            path=root + ':')
+        args = ('--debian', name, '--patch', fix)
+        done = build_debian(stitch, folder, lists, *args, '--download-only', slp=slp)
+        work = os.path.join(folder, slp + '.work')
+        need(not done.returncode and 'building' not in done.stderr and
+             os.path.exists(os.path.join(work, 'shipped.done')) and
+             not os.path.exists(os.path.join(work, 'build')), done.stderr)
+        done = build_debian(stitch, folder, lists, *args, slp=slp, path=root + ':')
+        need('fetching' not in done.stderr, done.stderr)
         need(not os.path.exists(own + '.ran'), 'not built with what Debian has')
         need('[build-failed]' in done.stderr, done.stderr)  # it has no rules
         need((f'older than GCC {gcc}, ' in done.stderr) == is_dated, done.stderr)

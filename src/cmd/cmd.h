@@ -22,7 +22,7 @@ enum {
 
 struct options {
 	bool json, verbose, all, explain, no_wait, resume, replace, follow, constructors, together,
-		full;
+		full, download_only;
 	unsigned timeout_ms;
 	const char *exe, *name, *core;
 	/* build */

@@ -79,6 +79,12 @@ static void add_build(const struct options *o, const char *self, const char *out
 {
 	AUTO_FREE char *strip = mem_fmt("%u", o->strip);
 
+	if (o->download_only) {
+		/* Whatever the script says behind it. */
+		add(argv, nr, "true");
+		add(argv, nr, NULL);
+		return;
+	}
 	add(argv, nr, self);
 	add(argv, nr, "build");
 	add_option(argv, nr, "--output", output);

@@ -36,7 +36,8 @@ static const struct command {
 enum { OPT_EXE = 256, OPT_SOURCE, OPT_PATCH, OPT_BINARY, OPT_WORK, OPT_DESCRIPTION,
        OPT_VERSION, OPT_CORE, OPT_NO_WAIT, OPT_RESUME, OPT_REPLACE, OPT_FOLLOW, OPT_DEBIAN,
        OPT_FIX_FROM, OPT_ALLOW_LAYOUT, OPT_CONSTRUCTOR,
-       OPT_ONLY, OPT_TOGETHER, OPT_FULL };
+       OPT_ONLY, OPT_TOGETHER, OPT_FULL,
+       OPT_DOWNLOAD_ONLY };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -56,6 +57,7 @@ static const struct option long_options[] = {
 	{ "debian", required_argument, NULL, OPT_DEBIAN },
 	{ "fix-from", required_argument, NULL, OPT_FIX_FROM },
 	{ "only", required_argument, NULL, OPT_ONLY },
+	{ "download-only", no_argument, NULL, OPT_DOWNLOAD_ONLY },
 	{ "together", no_argument, NULL, OPT_TOGETHER },
 	{ "full", no_argument, NULL, OPT_FULL },
 	{ "source", required_argument, NULL, OPT_SOURCE },
@@ -97,6 +99,7 @@ static const char option_help[] =
 	"      --fix-from VERSION instead of --patch: what this version's patches make\n"
 	"                         otherwise\n"
 	"      --only TEXT        of its new patches those with TEXT in their name (a CVE)\n"
+	"      --download-only    with --debian: fetch and install what it takes, build nothing\n"
 	"  -o, --output FILE      the patch file to write\n"
 	"  -n, --name NAME        the patch's name (default: from --output)\n"
 	"      --description TEXT what it is for\n"
@@ -175,6 +178,7 @@ static int take_option(struct options *o, int opt)
 	case OPT_DEBIAN: o->debian = optarg; break;
 	case OPT_FIX_FROM: o->fix_from = optarg; break;
 	case OPT_ONLY: o->only = optarg; break;
+	case OPT_DOWNLOAD_ONLY: o->download_only = true; break;
 	case OPT_TOGETHER: o->together = true; break;
 	case OPT_FULL: o->full = true; break;
 	case OPT_SOURCE: o->source = optarg; break;

@@ -348,10 +348,8 @@ class Fix:
                 not p.endswith('.newer.done')][0]
 
     def prefetch(self):
-        """What is fetched and installed is not the build's time: one build goes before."""
-        if not os.path.exists(self.path('debian/shipped.done')):
-            run(*self.build_shipped(), log=self.path('prefetch.log'), status=(0, 4))
-            shutil.rmtree(self.path('debian/build'), ignore_errors=True)
+        """What is fetched and installed is not the build's time."""
+        run(*self.build_shipped(), '--download-only', log=self.path('prefetch.log'))
 
 
 def children(pid):
