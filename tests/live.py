@@ -400,9 +400,11 @@ def test_suspended_hold(stitch, folder):
         need(p.ask('fill') == 'ok', 'fill')
         before = status_field(p.pid, 'VmPTE')
         need(p.ask('begin') == 'ok', 'begin')
-        said = stitch.run('-v', 'apply', '-t', '2', p.pid, slp).stderr
-        found, held = said.count('suspended stack at='), said.count('stopped threads=')
-        need(found > 4 and 1 <= held <= 1 + found / 4 and '[suspended]' in said,
+        said = stitch.run('-v', 'apply', '-t', 2 * SLOWER, p.pid, slp).stderr
+        # Some ports hold all threads to change entries, too.
+        tries = said.partition('switches stacks')[2].partition('undoing patch')[0]
+        found, held = tries.count('suspended stack at='), tries.count('stopped threads=')
+        need(found > 2 and 1 <= held <= 1 + found / 4 and '[suspended]' in said,
              f'{found} times found, {held} times held: {said[-300:]}')
         need(status_field(p.pid, 'VmPTE') < before + 1000, 'memory that nobody used was read')
         need(p.ask('end') == '1 7', 'a mix of versions')
