@@ -353,6 +353,12 @@ def test_forks(stitch, folder):
             need(p.ask('end') == 'ok', 'the child has died')
 
 
+def wait_until_waiting(stitch, p):
+    """The one that follows a transition says so when it has looked at all threads once."""
+    wait_for(lambda: (stitch.json('status', p.pid)['processes'][0]['transition'] or
+                      {}).get('waiting'), 'status must say what is waited for')
+
+
 def test_suspended(stitch, folder):
     """A stack that no thread is on is found, waited for, and named; a jmp_buf is, too."""
     prog, slp = make(stitch, folder, 'coroutine')
@@ -368,9 +374,7 @@ def test_suspended(stitch, folder):
         p.check(0, 'after the refusal')
         worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
         wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
-        # The one that follows it says so when it has looked at all threads once.
-        wait_for(lambda: (stitch.json('status', p.pid)['processes'][0]['transition'] or
-                          {}).get('waiting'), 'status must say what is waited for')
+        wait_until_waiting(stitch, p)
         need(p.ask('end') == '1 7', 'a mix of versions')
         status, text = end(worker)
         need(status == 0, text)
@@ -411,8 +415,7 @@ def test_suspended_hold(stitch, folder):
         worker = apply_up_to(stitch, p, slp, 'hold')
         need(p.ask('begin') == 'ok', 'begin')
         worker.send_signal(signal.SIGCONT)
-        wait_for(lambda: (stitch.json('status', p.pid)['processes'][0]['transition'] or
-                          {}).get('waiting'), 'status must say what is waited for')
+        wait_until_waiting(stitch, p)
         need(p.ask('end') == '1 7', 'a mix of versions')
         _, text = worker.communicate(timeout=PATIENCE)
         need(worker.returncode == 0, text)

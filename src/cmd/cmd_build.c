@@ -120,12 +120,12 @@ static struct err *find_binaries(const struct options *o, struct build_options *
 
 static struct err *check_options(const struct options *o)
 {
-	if (o->download_only)
-		return err_new(ERR_USAGE, "usage", "--download-only goes with --debian");
 	const char *missing = !o->source ? "--source DIR" : !o->patch ? "--patch FILE" :
 			      !o->output ? "--output FILE" :
 			      !o->command || !*o->command ? "-- BUILD COMMAND" : NULL;
 
+	if (o->download_only)
+		return err_new(ERR_USAGE, "usage", "--download-only goes with --debian");
 	if (missing)
 		return err_new(ERR_USAGE, "usage", "build wants %s", missing);
 	if (o->nr_words)

@@ -2,7 +2,7 @@
 #include "pages.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -13,9 +13,8 @@
 
 void pages_open(pid_t pid, struct pages *pages)
 {
-	char path[40];
+	AUTO_FREE char *path = mem_fmt("/proc/%d/pagemap", (int)pid);
 
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
 	pages->fd = open(path, O_RDONLY | O_CLOEXEC);
 	pages->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	pages->nr = 0;

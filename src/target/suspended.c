@@ -118,7 +118,8 @@ struct sweep {
 	size_t map;              /* of which the next block is */
 	uint64_t at;             /* where it begins; 0: not begun */
 	struct mangling mangling;
-	struct suspended_search *search;
+	const struct suspended_search *search;
+	struct suspended_search find; /* the same with the find in it */
 	bool found;
 };
 
@@ -172,7 +173,7 @@ static bool go_on(struct sweep *sweep, const struct reader *reader, bool found,
 
 	pthread_mutex_lock(&sweep->lock);
 	if (found && !sweep->found) {
-		*sweep->search = reader->search;
+		sweep->find = reader->search;
 		sweep->found = true;
 	}
 	is_there = take_block(sweep, block);
@@ -187,9 +188,7 @@ static void *search_blocks(void *arg)
 	struct block block;
 	bool found = false;
 
-	pthread_mutex_lock(&sweep->lock);
 	reader->search = *sweep->search;
-	pthread_mutex_unlock(&sweep->lock);
 	pages_open(reader->search.process->pid, &reader->pages);
 	while (go_on(sweep, reader, found, &block))
 		found = search_block(&block, reader, sweep->mangling);
@@ -244,5 +243,7 @@ struct err *suspended_find(struct suspended_search *search, bool *found)
 	for (size_t i = 0; i < nr_begun; i++)
 		pthread_join(helpers[i], NULL);
 	*found = sweep.found;
+	if (*found)
+		*search = sweep.find;
 	return NULL;
 }

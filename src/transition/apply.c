@@ -323,7 +323,6 @@ static void note_covered(const struct job *job, const struct record_patch *plan)
 {
 	struct apply_result *r = job->result;
 
-	r->nr_covered = 0;
 	for (size_t i = 0; i < plan->nr_funcs; i++) {
 		const struct record_func *top = record_top(&job->record, plan->funcs[i].site,
 							   NULL);
