@@ -292,6 +292,29 @@ def test_binaries(stitch, folder):
             os.unlink(other)
 
 
+def test_binaries_foreign(stitch, folder):
+    """A folder, like a package, may have ELF files of other machines in it, of none (Guile's
+    modules), and damaged ones."""
+    old = tree()
+    write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
+    write(os.path.join(folder, 'run'), old)
+    sh('sh', '-c', f'export CPATH=.; {COMPILE}', cwd=os.path.join(folder, 'run'))
+    package = os.path.join(folder, 'package')
+    os.makedirs(package)
+    with open(shutil.copy(os.path.join(folder, 'run', 'prog'), package), 'rb') as f:
+        prog = f.read()
+    for name, machine in (('extra.go', 0), ('firmware', 243)):   # EM_NONE, EM_RISCV
+        with open(os.path.join(package, name), 'wb') as f:
+            f.write(prog[:18] + machine.to_bytes(2, sys.byteorder) + prog[20:])
+    with open(os.path.join(package, 'torn'), 'wb') as f:
+        f.write(prog[:len(prog) // 2])
+    said = build(stitch, folder, f'export CPATH=.; {COMPILE}', '--binary', package)[0]
+    left_out = [line for line in said.splitlines() if 'left out' in line]
+    need(len(left_out) == 1 and f'{package}/torn' in left_out[0], f'{left_out}')
+    need(stitch.json('show', os.path.join(folder, 'fix.slp'))['objects'][0]['name'] == 'prog',
+         'another object')
+
+
 def test_binaries_unlike(stitch, folder):
     """A program of the tree whose rebuild is laid out otherwise has its patch all the same; one
     that is not like its rebuild is refused by name, and not passed over."""

@@ -14,6 +14,7 @@
 #include "build.h"
 #include "cmd.h"
 #include "files.h"
+#include "image.h"
 #include "maps.h"
 #include "mem.h"
 #include "slp.h"
@@ -59,6 +60,24 @@ static bool leads_out(const char *path)
 	return readlink(path, &to, 1) == 1 && to == '/';
 }
 
+/*
+ * Packages have firmware of other machines in them, and what is an ELF file by its form alone
+ * (Guile's compiled modules): nobody runs that here.  What is damaged nobody runs either, but
+ * if it is what the fix is for somebody wants to know.
+ */
+static bool can_be_read(const char *path)
+{
+	struct image *image = NULL;
+	struct err *err = image_open(path, &image);
+	bool is_read = !err;
+
+	if (err && strcmp(err->reason, "unknown-architecture"))
+		fprintf(stderr, "stitch build: left out: %s [%s]\n", err->msg, err->reason);
+	err_free(err);
+	image_free(image);
+	return is_read;
+}
+
 /* Programs and libraries: of 64 bits, as all ports are. */
 static int take_binary(const char *path, const struct stat *st, int type, struct FTW *where)
 {
@@ -70,7 +89,8 @@ static int take_binary(const char *path, const struct stat *st, int type, struct
 	(void)where;
 	if (fd >= 0 && read(fd, head, sizeof(head)) == sizeof(head) &&
 	    !memcmp(head, ELFMAG, SELFMAG) && head[EI_CLASS] == ELFCLASS64 &&
-	    (head[16] | head[17]) >= ET_EXEC && (head[16] | head[17]) <= ET_DYN)
+	    (head[16] | head[17]) >= ET_EXEC && (head[16] | head[17]) <= ET_DYN &&
+	    can_be_read(path))
 		*ARRAY_ADD(*found, *nr_found) = mem_strdup(path);
 	return 0;
 }
