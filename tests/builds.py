@@ -7,6 +7,7 @@ What the second of the two builds does: it compiles what reads a changed file an
 else, or all where that is not enough; the patch is the same either way, to the byte.
 """
 import glob
+import json
 import os
 import re
 import shutil
@@ -290,6 +291,23 @@ def test_binaries(stitch, folder):
                        glob.glob(os.path.join(folder, 'fix.slp.work', '3-sections', '*.o')))
             need(last < os.stat(os.path.join(folder, 'fix.slp')).st_mtime, 'compiled again')
             os.unlink(other)
+
+
+def test_probes(stitch, folder):
+    """What configure asks the compiler goes to it and is not kept."""
+    ask = 'mkdir -p {0}; cd {0}; echo "int main(void) {{ return {2}; }}" >{1}; ' \
+          'gcc {1} -o out; ! ./out; gcc -c {1} -o out.o; echo "#error" >{1}; ! gcc -c {1}; '
+    asks = ''.join(f'({ask.format(where, name, n)}) || exit 1; ' for n, (where, name) in
+                   enumerate((('.', 'conftest.c'), ('CMakeFiles/CMakeScratch/TryCompile-1', 'x.c'),
+                              ('meson-private/tmp1', 'testfile.c')), 1))
+    old = tree()
+    write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
+    build(stitch, folder, f'set -e; {asks} export CPATH=.; {COMPILE}')
+    kept = []
+    for path in glob.glob(os.path.join(folder, 'fix.slp.work', '1-original', 'capture', '*.json')):
+        with open(path) as f:
+            kept.append(json.load(f)['output'])
+    need(sorted(kept) == ['a.o', 'b.o', 'c.o', 'main.o', 'prog'], f'kept: {sorted(kept)}')
 
 
 def test_binaries_foreign(stitch, folder):

@@ -145,18 +145,45 @@ static char *find_real(const char *name)
 	return NULL;
 }
 
+/*
+ * Does it only ask the compiler something?  Nothing of configure's tests gets into a program,
+ * and they are half of all that many packages compile: Autoconf, CMake, Meson, waf, SCons.
+ */
+static bool is_probe(const struct command *cmd)
+{
+	static const char *const places[] = { "/conftest.", "/CMakeFiles/CMakeScratch/",
+		"/CMakeFiles/CMakeTmp/", "/meson-private/tmp", "/.conf_check_",
+		"/.sconf_temp/" };
+	const char *source = cmd->nr_sources ? cmd->sources[0] : "";
+	AUTO_FREE char *path = NULL;
+	char cwd[PATH_MAX];
+
+	if (!cmd->nr_sources || !getcwd(cwd, sizeof(cwd)))
+		return false;
+	path = mem_fmt("%s/%s", *source == '/' ? "" : cwd, source);
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
+		if (strstr(path, places[i]))
+			return true;
+	return false;
+}
+
+/* Becomes argv[0] with the real PATH. */
+static _Noreturn void become(char **argv)
+{
+	setenv("PATH", getenv(WRAPPER_PATH), 1);
+	execv(argv[0], argv);
+	fprintf(stderr, "stitch: %s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
 /* Runs argv[0] with the real PATH; the wait status. */
 static int run(char **argv)
 {
 	int status = -1;
 	pid_t pid = fork();
 
-	if (!pid) {
-		setenv("PATH", getenv(WRAPPER_PATH), 1);
-		execv(argv[0], argv);
-		fprintf(stderr, "stitch: %s: %s\n", argv[0], strerror(errno));
-		_exit(127);
-	}
+	if (!pid)
+		become(argv);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return pid < 0 ? -1 : status;
@@ -283,6 +310,10 @@ int wrapper_main(char **argv)
 		return 127;
 	}
 	parse(&cmd);
+	if (is_probe(&cmd)) {
+		argv[0] = real;
+		become(argv);
+	}
 	if (cache && *cache && cmd.compiles)
 		*ARRAY_ADD(real_argv, nr) = (char *)(uintptr_t)cache;
 	*ARRAY_ADD(real_argv, nr) = real;
