@@ -408,6 +408,35 @@ def test_no_cache(stitch, folder):
     need(cached == without, 'the patches differ')
 
 
+def test_cache_asks_once(stitch, folder):
+    """A source that ccache does not know is preprocessed by nobody but its compiler."""
+    if not shutil.which('ccache', path='/usr/bin:/usr/local/bin'):
+        raise Skip('no ccache')
+    log, tools = os.path.join(folder, 'log'), os.path.join(folder, 'tools')
+    os.makedirs(tools)
+    with open(os.path.join(tools, 'gcc'), 'w') as f:
+        f.write(f'#!/bin/sh\necho "$@" >>{log}\nexec /usr/bin/gcc "$@"\n')
+    os.chmod(os.path.join(tools, 'gcc'), 0o755)
+    old = tree()
+    write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
+    ways = {'': 0, '-MD -MP': 0, '-MMD': 4}
+    made = set()
+    for flags, preprocessed in ways.items():
+        command = COMPILE.replace('gcc -O2 -c', f'gcc -O2 {flags} -c') + f'; cp {log} {log}.built'
+        shutil.rmtree(os.path.join(folder, 'fix.slp.work'), ignore_errors=True)
+        open(log, 'w').close()
+        made.add(build(stitch, folder, command, env={
+            'CPATH': '.', 'PATH': f'{tools}:{os.environ["PATH"]}'})[1])
+        with open(log + '.built') as f:
+            calls = [line.split() for line in f]
+        compiled = [c for c in calls if '-c' in c and '-E' not in c]
+        need(len(compiled) == 4, f'{flags}: {calls}')
+        need(sum('-E' in c for c in calls) == preprocessed, f'{flags}: {calls}')
+        need(all(('-MD' in c) == (flags != '-MMD') for c in compiled), f'{flags}: {compiled}')
+    need(len(made) == 1, 'the patches differ')
+    need(not glob.glob(os.path.join(folder, 'fix.slp.work', '*', 'capture', 'reads-*')), 'lists')
+
+
 def test_killed(stitch, folder):
     """Whatever a tool that was killed left, the next build is as if it had not been."""
     old = tree()

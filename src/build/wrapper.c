@@ -91,6 +91,7 @@ enum wrapper_arg wrapper_classify(const char *arg)
 struct command {
 	char **argv;
 	bool compiles, no_object;
+	bool lists, lists_all; /* writes down what it reads; all of that */
 	const char *output;
 	const char **sources;
 	size_t nr_sources;
@@ -111,6 +112,11 @@ static void parse(struct command *cmd)
 			cmd->output = (*arg)[2] ? *arg + 2 : arg[1];
 			if (!(*arg)[2] && arg[1])
 				arg++;
+			break;
+		case ARG_DEPEND:
+			/* -MMD, wherever it stands, leaves out what the system has. */
+			cmd->lists_all = (!cmd->lists || cmd->lists_all) && !strstr(*arg, "MMD");
+			cmd->lists = true;
 			break;
 		case ARG_VALUE:
 		case ARG_DEPEND_VALUE:
@@ -296,13 +302,52 @@ static void keep_all(const struct command *cmd, const char *real)
 		     cmd->output ? cmd->output : "a.out");
 }
 
+/* Can the compiler be asked to write down what it reads?  Not of assembler's sources. */
+static bool can_list(const struct command *cmd)
+{
+	static const char *const sources[] = { "c", "cc", "cpp", "cxx", "C", "c++", NULL };
+
+	return !cmd->lists && cmd->nr_sources == 1 && files_has_ending(cmd->sources[0], sources);
+}
+
+/*
+ * Runs the compiler, through ccache where there is one.  ccache preprocesses what it does not
+ * know, and the compiler does so once more: a tenth or more of the time.  It need not where the
+ * compiler writes down all that it has read, which does not change what it makes.
+ */
+static int run_compiler(const struct command *cmd, char *real)
+{
+	const char *cache = getenv(WRAPPER_CACHE);
+	bool is_cached = cache && *cache && cmd->compiles, asks = is_cached && can_list(cmd);
+	AUTO_FREE char *list = mem_fmt("%s/reads-%d", getenv(WRAPPER_CAPTURE), (int)getpid());
+	AUTO_FREE char **argv = NULL;
+	size_t nr = 0;
+	int status;
+
+	if (is_cached)
+		*ARRAY_ADD(argv, nr) = (char *)(uintptr_t)cache;
+	*ARRAY_ADD(argv, nr) = real;
+	if (asks) {
+		*ARRAY_ADD(argv, nr) = (char *)(uintptr_t)"-MD";
+		*ARRAY_ADD(argv, nr) = (char *)(uintptr_t)"-MF";
+		*ARRAY_ADD(argv, nr) = list;
+	}
+	for (char **arg = cmd->argv + 1; *arg; arg++)
+		*ARRAY_ADD(argv, nr) = *arg;
+	*ARRAY_ADD(argv, nr) = NULL;
+	if (asks || (cmd->lists_all && cmd->nr_sources == 1))
+		setenv("CCACHE_DEPEND", "1", 1);
+	status = run(argv);
+	unsetenv("CCACHE_DEPEND");
+	if (asks)
+		unlink(list);
+	return status;
+}
+
 int wrapper_main(char **argv)
 {
 	struct command cmd = { .argv = argv };
-	const char *cache = getenv(WRAPPER_CACHE);
 	AUTO_FREE char *real = find_real(files_last_part(argv[0]));
-	char **real_argv = NULL;
-	size_t nr = 0;
 	int status;
 
 	if (!real) {
@@ -314,14 +359,7 @@ int wrapper_main(char **argv)
 		argv[0] = real;
 		become(argv);
 	}
-	if (cache && *cache && cmd.compiles)
-		*ARRAY_ADD(real_argv, nr) = (char *)(uintptr_t)cache;
-	*ARRAY_ADD(real_argv, nr) = real;
-	for (char **arg = argv + 1; *arg; arg++)
-		*ARRAY_ADD(real_argv, nr) = *arg;
-	*ARRAY_ADD(real_argv, nr) = NULL;
-	status = run(real_argv);
-	free(real_argv);
+	status = run_compiler(&cmd, real);
 	if (status == 0 && !cmd.no_object && (cmd.nr_sources || cmd.nr_inputs))
 		keep_all(&cmd, real);
 	free(cmd.sources);
