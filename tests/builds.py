@@ -57,6 +57,27 @@ def write_both(folder, old, new):
     diff_trees(folder, 'old', 'new')
 
 
+def write_run(folder, old, command):
+    """The folder of what runs: built of a tree by a command."""
+    run = os.path.join(folder, 'run')
+    write(run, old)
+    sh('sh', '-c', f'export CPATH=.; {command}', cwd=run)
+    return run
+
+
+def own_gcc(folder, first):
+    """A PATH with a gcc in front that does something of its own first."""
+    tools = os.path.join(folder, 'tools')
+    write(tools, {'gcc': f'#!/bin/sh\n{first}\nexec /usr/bin/gcc "$@"\n'})
+    os.chmod(os.path.join(tools, 'gcc'), 0o755)
+    return tools + ':' + os.environ['PATH']
+
+
+def need_ccache():
+    if not shutil.which('ccache', path='/usr/bin:/usr/local/bin'):
+        raise Skip('no ccache')
+
+
 def build_args(folder):
     """Of the tree and the diff that write_both() has made."""
     return ('build', '--source', os.path.join(folder, 'old'), '--patch',
@@ -228,14 +249,13 @@ def test_new_sources(stitch, folder):
 
 def test_fails_again(stitch, folder):
     """A compiler that does not make a section of each function: what it said is told."""
-    tools, old = os.path.join(folder, 'tools'), tree()
-    write(tools, {'gcc': '#!/bin/sh\ncase "$*" in *-ffunction-sections*) echo no sections here >&2; '
-                         'exit 1 ;; esac\nexec /usr/bin/gcc "$@"\n'})
-    os.chmod(os.path.join(tools, 'gcc'), 0o755)
+    old = tree()
+    path = own_gcc(folder, 'case "$*" in *-ffunction-sections*) echo no sections here >&2; '
+                           'exit 1 ;; esac')
     write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
     done = stitch.refused('build-failed', *build_args(folder), '--', 'sh', '-c',
                           f'export CPATH=.; {COMPILE}',
-                          env={'PATH': tools + ':' + os.environ['PATH']})
+                          env={'PATH': path})
     need('compiling b.c again' in done.stderr and 'no sections here' in done.stderr, done.stderr)
 
 
@@ -266,12 +286,11 @@ def test_binaries(stitch, folder):
     old = tree(d_c='int d(void) { return 3; }\n')
     write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7'),
                              'd.c': old['d.c'].replace('3', '4')})
-    write(os.path.join(folder, 'run'), old)
-    sh('sh', '-c', f'export CPATH=.; {command}', cwd=os.path.join(folder, 'run'))
+    run = write_run(folder, old, command)
     for name in ('prog', 'twin', 'none'):
         os.makedirs(os.path.join(folder, name))
     for name in ('prog', 'twin'):
-        shutil.copy(os.path.join(folder, 'run', name), os.path.join(folder, name))
+        shutil.copy(os.path.join(run, name), os.path.join(folder, name))
     shutil.copy('/bin/true', os.path.join(folder, 'none'))
     for first, second in (('prog', 'twin'), ('twin', 'prog'), ('none', 'twin')):
         build(stitch, folder, f'export CPATH=.; {command}', '--binary',
@@ -315,11 +334,10 @@ def test_binaries_foreign(stitch, folder):
     modules), and damaged ones."""
     old = tree()
     write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
-    write(os.path.join(folder, 'run'), old)
-    sh('sh', '-c', f'export CPATH=.; {COMPILE}', cwd=os.path.join(folder, 'run'))
+    run = write_run(folder, old, COMPILE)
     package = os.path.join(folder, 'package')
     os.makedirs(package)
-    with open(shutil.copy(os.path.join(folder, 'run', 'prog'), package), 'rb') as f:
+    with open(shutil.copy(os.path.join(run, 'prog'), package), 'rb') as f:
         prog = f.read()
     for name, machine in (('extra.go', 0), ('firmware', 243)):   # EM_NONE, EM_RISCV
         with open(os.path.join(package, name), 'wb') as f:
@@ -342,12 +360,10 @@ def test_binaries_unlike(stitch, folder):
     command = f'export CPATH=.; {COMPILE}; gcc -O2 -c e.c; gcc {objects} -o more; ' \
         f'gcc {objects} -o other'
     write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
-    write(os.path.join(folder, 'run'), old)
-    sh('sh', '-c', f'{command}; gcc e.o c.o b.o a.o main.o -o more; '
-       f'gcc -O0 -c main.c a.c b.c c.c e.c; gcc {objects} -o other',
-       cwd=os.path.join(folder, 'run'))
+    run = write_run(folder, old, f'{command}; gcc e.o c.o b.o a.o main.o -o more; '
+                    f'gcc -O0 -c main.c a.c b.c c.c e.c; gcc {objects} -o other')
     binaries = [word for name in ('other', 'prog', 'more')
-                for word in ('--binary', os.path.join(folder, 'run', name))]
+                for word in ('--binary', os.path.join(run, name))]
     done = stitch.run(*build_args(folder), *binaries, '--', 'sh', '-c', command)
     need(done.returncode == 4 and re.search('run/other: .*other, which runs, .*no-match',
                                             done.stderr), done.stderr)
@@ -395,8 +411,7 @@ def test_not_alone(stitch, folder):
 
 def test_no_cache(stitch, folder):
     """Who wants no ccache says it as to ccache itself."""
-    if not shutil.which('ccache', path='/usr/bin:/usr/local/bin'):
-        raise Skip('no ccache')
+    need_ccache()
     old = tree()
     write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
     cache = os.path.join(folder, 'fix.slp.work', 'ccache')
@@ -410,13 +425,9 @@ def test_no_cache(stitch, folder):
 
 def test_cache_asks_once(stitch, folder):
     """A source that ccache does not know is preprocessed by nobody but its compiler."""
-    if not shutil.which('ccache', path='/usr/bin:/usr/local/bin'):
-        raise Skip('no ccache')
-    log, tools = os.path.join(folder, 'log'), os.path.join(folder, 'tools')
-    os.makedirs(tools)
-    with open(os.path.join(tools, 'gcc'), 'w') as f:
-        f.write(f'#!/bin/sh\necho "$@" >>{log}\nexec /usr/bin/gcc "$@"\n')
-    os.chmod(os.path.join(tools, 'gcc'), 0o755)
+    need_ccache()
+    log = os.path.join(folder, 'log')
+    path = own_gcc(folder, f'echo "$@" >>{log}')
     old = tree()
     write_both(folder, old, {**old, 'b.c': old['b.c'].replace('2', '7')})
     ways = {'': 0, '-MD -MP': 0, '-MMD': 4}
@@ -425,8 +436,7 @@ def test_cache_asks_once(stitch, folder):
         command = COMPILE.replace('gcc -O2 -c', f'gcc -O2 {flags} -c') + f'; cp {log} {log}.built'
         shutil.rmtree(os.path.join(folder, 'fix.slp.work'), ignore_errors=True)
         open(log, 'w').close()
-        made.add(build(stitch, folder, command, env={
-            'CPATH': '.', 'PATH': f'{tools}:{os.environ["PATH"]}'})[1])
+        made.add(build(stitch, folder, command, env={'CPATH': '.', 'PATH': path})[1])
         with open(log + '.built') as f:
             calls = [line.split() for line in f]
         compiled = [c for c in calls if '-c' in c and '-E' not in c]

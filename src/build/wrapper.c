@@ -160,13 +160,12 @@ static bool is_probe(const struct command *cmd)
 	static const char *const places[] = { "/conftest.", "/CMakeFiles/CMakeScratch/",
 		"/CMakeFiles/CMakeTmp/", "/meson-private/tmp", "/.conf_check_",
 		"/.sconf_temp/" };
-	const char *source = cmd->nr_sources ? cmd->sources[0] : "";
 	AUTO_FREE char *path = NULL;
 	char cwd[PATH_MAX];
 
 	if (!cmd->nr_sources || !getcwd(cwd, sizeof(cwd)))
 		return false;
-	path = mem_fmt("%s/%s", *source == '/' ? "" : cwd, source);
+	path = mem_fmt("%s/%s", *cmd->sources[0] == '/' ? "" : cwd, cmd->sources[0]);
 	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
 		if (strstr(path, places[i]))
 			return true;
