@@ -7,6 +7,7 @@ What the second of the two builds does: it compiles what reads a changed file an
 else, or all where that is not enough; the patch is the same either way, to the byte.
 """
 import glob
+import itertools
 import json
 import os
 import re
@@ -445,6 +446,24 @@ def test_cache_asks_once(stitch, folder):
         need(all(('-MD' in c) == (flags != '-MMD') for c in compiled), f'{flags}: {compiled}')
     need(len(made) == 1, 'the patches differ')
     need(not glob.glob(os.path.join(folder, 'fix.slp.work', '*', 'capture', 'reads-*')), 'lists')
+
+
+def test_coverage(stitch, folder):
+    """A program that is built once more to count its runs, as memcached's debug build is, is
+    the same but for what the diff changes, though its objects have the time of day in them."""
+    old = tree()
+    twice = f'export CPATH=. CCACHE_DISABLE={{0}}; {COMPILE}; ' \
+            f'for f in main a b c; do gcc -O2 {{1}} -c $f.c -o $f-debug.o; done; ' \
+            f'gcc {{1}} *-debug.o -o debug'
+    nothing = {**old, 'b.c': old['b.c'] + '#ifdef NOT_HERE\nint more = 1;\n#endif\n'}
+    flags = '--coverage', '-fprofile-arcs -ftest-coverage', '-fprofile-generate'
+    for flags, (disabled, *more) in itertools.product(flags, (['1'], ['', '--full'])):
+        shutil.rmtree(os.path.join(folder, 'fix.slp.work'), ignore_errors=True)
+        write_both(folder, old, nothing)
+        done = stitch.run(*build_args(folder), *more, '--', 'sh', '-c',
+                          twice.format(disabled, flags))
+        need(done.returncode == 4 and '[nothing-to-patch]' in done.stderr and
+             'all of it' not in done.stderr, f'{flags} {more}: {done.stderr}')
 
 
 def test_killed(stitch, folder):

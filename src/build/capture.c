@@ -56,7 +56,6 @@ static char *plain_path(const char *cwd, const char *path)
 static void read_one(const char *story, struct captured *item)
 {
 	json_t *root = json_load_file(story, 0, NULL);
-	AUTO_FREE char *output = string_of(root, "output");
 	const char *kind = json_string_value(json_object_get(root, "kind"));
 
 	item->file = mem_strdup(story);
@@ -65,7 +64,8 @@ static void read_one(const char *story, struct captured *item)
 	item->cwd = string_of(root, "cwd");
 	item->compiler = string_of(root, "compiler");
 	item->source = string_of(root, "source");
-	item->output = plain_path(item->cwd, output);
+	item->as_given = string_of(root, "output");
+	item->output = plain_path(item->cwd, item->as_given);
 	item->argv = strings_of(json_object_get(root, "argv"));
 	item->env = strings_of(json_object_get(root, "env"));
 	item->order = json_integer_value(json_object_get(root, "order"));
@@ -114,6 +114,7 @@ void capture_done(struct capture *capture)
 
 		free(item->file);
 		free(item->output);
+		free(item->as_given);
 		free(item->cwd);
 		free(item->compiler);
 		free(item->source);
@@ -206,7 +207,8 @@ struct err *capture_compile(const struct captured *unit, const char *const *more
 		*ARRAY_ADD(argv, nr) = *more;
 	*ARRAY_ADD(argv, nr) = "-c";
 	*ARRAY_ADD(argv, nr) = "-o";
-	*ARRAY_ADD(argv, nr) = output;
+	/* Code that counts its runs depends on how its object is called. */
+	*ARRAY_ADD(argv, nr) = strcmp(output, unit->output) ? output : unit->as_given;
 	*ARRAY_ADD(argv, nr) = NULL;
 	err = run_program(argv, unit->cwd, env, log);
 	free(argv);

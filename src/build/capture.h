@@ -11,6 +11,7 @@
 struct captured {
 	char *file;      /* the object or image, in the capture folder */
 	char *output;    /* where the build put it, absolute and made plain */
+	char *as_given;  /* the same as the compiler was told, or called it itself */
 	char *cwd, *compiler, *source;
 	char **argv, **env;
 	long long order;

@@ -96,6 +96,7 @@ struct command {
 	const char **sources;
 	size_t nr_sources;
 	size_t nr_inputs;
+	char **seeded, *seed; /* argv with an argument more */
 };
 
 static void parse(struct command *cmd)
@@ -133,6 +134,33 @@ static void parse(struct command *cmd)
 			break;
 		}
 	}
+}
+
+/*
+ * Code that counts its runs has a stamp in it by which its notes are known, the time of day
+ * unless GCC is given a seed: without one it differs each time that it is compiled, and in a
+ * program that is built twice, once to be tested for coverage, all of that one would change.
+ */
+static void add_seed(struct command *cmd)
+{
+	const char *object = cmd->output ? cmd->output : "a.out";
+	bool counts = false;
+	size_t nr = 0;
+
+	for (char **arg = cmd->argv; *arg; arg++) {
+		if (!strncmp(*arg, "-frandom-seed", 13))
+			return;
+		counts |= strstr(*arg, "-coverage") || !strcmp(*arg, "-fprofile-arcs") ||
+			  !strncmp(*arg, "-fprofile-generate", 18);
+	}
+	if (!counts || !cmd->nr_sources)
+		return;
+	for (char **arg = cmd->argv; *arg; arg++)
+		*ARRAY_ADD(cmd->seeded, nr) = *arg;
+	cmd->seed = mem_fmt("-frandom-seed=%s", object);
+	*ARRAY_ADD(cmd->seeded, nr) = cmd->seed;
+	*ARRAY_ADD(cmd->seeded, nr) = NULL;
+	cmd->argv = cmd->seeded;
 }
 
 /* The program of that name further on in the PATH. */
@@ -358,10 +386,13 @@ int wrapper_main(char **argv)
 		argv[0] = real;
 		become(argv);
 	}
+	add_seed(&cmd);
 	status = run_compiler(&cmd, real);
 	if (status == 0 && !cmd.no_object && (cmd.nr_sources || cmd.nr_inputs))
 		keep_all(&cmd, real);
 	free(cmd.sources);
+	free(cmd.seeded);
+	free(cmd.seed);
 	return exit_status(status);
 }
 
