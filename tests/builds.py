@@ -373,6 +373,23 @@ def test_binaries_unlike(stitch, folder):
     need(made == {'': {'b'}, '.more': {'b'}}, made)
 
 
+def test_binaries_untouched(stitch, folder):
+    """What changes is in a program alone that is not installed, as a test of the tree's; it
+    may have most of its code in common with what is, or be nothing like it."""
+    rest = ''.join(f'int e{n}(int x) {{ return x * {n} + e{n - 1}(x); }}\n' for n in range(1, 9))
+    old = tree(t_c=FUNCTION.format(includes='', name='t', value='2'),
+               e_c='int e0(int x) { return x; }\n' + rest)
+    write_both(folder, old, {**old, 't.c': old['t.c'].replace('2', '7')})
+    run = write_run(folder, old, f'{COMPILE}; gcc -O2 -c e.c; gcc main.o a.o b.o c.o e.o -o prog')
+    for objects in ('main.o a.o b.o c.o e.o t.o', '-shared t.o'):
+        command = f'export CPATH=.; {COMPILE}; gcc -O2 -c e.c; gcc -O2 -fPIC -c t.c; ' \
+            f'gcc main.o a.o b.o c.o e.o -o prog; gcc {objects} -o tester'
+        done = stitch.run(*build_args(folder), '--binary', os.path.join(run, 'prog'), '--',
+                          'sh', '-c', command)
+        need(done.returncode == 4 and 'tester alone' in done.stderr and
+             '[no-match]' in done.stderr, f'{objects}: {done.stderr}')
+
+
 def test_gone_file(stitch, folder):
     """By plain diff(1), which says no more than that it becomes empty."""
     command = 'test ! -e extra.h || export CFLAGS=-DEXTRA=1; ' + \

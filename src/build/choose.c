@@ -85,41 +85,75 @@ struct err *work_locate_new(struct job *job, const struct captured *link, bool i
 }
 
 /* For the message, if nothing fits: the one that should have. */
-static void note_unlike(struct job *job, const char *name, const struct match *match)
+static void note_unlike(struct job *job, const char *path, const struct match *match)
 {
 	if (job->unlike)
 		return;
 	job->unlike = mem_fmt(": %s, which runs, was built with another compiler, other flags or "
 			      "libraries, or from another source: %zu of its %zu functions are "
-			      "the same", name, match->nr_matched, match->nr_funcs);
+			      "the same", files_last_part(path), match->nr_matched,
+			      match->nr_funcs);
 }
 
-/* How well a linked image fits a binary that runs: more is better; -1: by its name alone. */
-static int rate_fit(struct job *job, const struct image *linked, const char *linked_name,
-		    const struct image *running, const char *running_name)
-{
-	struct match match;
-	const char *soname = image_soname(running), *name = files_last_part(linked_name);
-	bool same_name = !strcmp(name, files_last_part(running_name));
-	struct err *err;
-	int rate;
+/* How well a linked image fits a binary that runs, and more is better. */
+enum fit { FIT_NAME = -1, FIT_NOT, FIT_FUNCTIONS, FIT_FUNCTIONS_NAMED, FIT_LAYOUT,
+	   FIT_LAYOUT_NAMED, FIT_ID, FIT_ID_NAMED };
 
+static bool has_name_of(const char *link, const struct image *running, const char *path)
+{
+	const char *soname = image_soname(running), *name = files_last_part(link);
+
+	return !strcmp(name, files_last_part(path)) || (soname && !strcmp(name, soname));
+}
+
+static enum fit rate_fit(const struct image *linked, const char *linked_name,
+			 const struct image *running, const char *running_name,
+			 struct match *match)
+{
+	bool same_name = has_name_of(linked_name, running, running_name);
+	struct err *err;
+	enum fit fit;
+
+	*match = (struct match){ 0 };
 	/* Of files that are one but for their names, the one that the build named. */
 	if (image_has_build_id(linked, running->build_id, running->build_id_size))
-		return same_name ? 6 : 5;
-	err = match_images(linked, running, &match);
-	same_name |= soname && !strcmp(name, soname);
-	rate = err ? 0 : match.how == MATCH_LAYOUT ? (same_name ? 4 : 3) :
-	       match.nr_matched * 2 > match.nr_funcs ? 1 : 0;
-	if (rate == 1 && same_name)
-		rate = 2;
-	if (!rate && same_name) {
-		note_unlike(job, files_last_part(running_name), &match);
-		rate = -1;
-	}
+		return strcmp(files_last_part(linked_name), files_last_part(running_name)) ?
+		       FIT_ID : FIT_ID_NAMED;
+	err = match_images(linked, running, match);
+	fit = err ? FIT_NOT : match->how == MATCH_LAYOUT ?
+	      (same_name ? FIT_LAYOUT_NAMED : FIT_LAYOUT) :
+	      match->nr_matched * 2 > match->nr_funcs ? FIT_FUNCTIONS : FIT_NOT;
+	if (fit == FIT_FUNCTIONS && same_name)
+		fit = FIT_FUNCTIONS_NAMED;
+	if (!fit && same_name)
+		fit = FIT_NAME;
 	err_free(err);
-	match_done(&match);
-	return rate;
+	return fit;
+}
+
+/* Was that which runs linked here under its name, of nothing in which a change is found? */
+static bool find_untouched(struct job *job, const char *path, const struct image *running)
+{
+	bool untouched = false;
+
+	for (size_t i = 0; i < job->old.nr && !untouched; i++) {
+		const struct captured *link = &job->old.items[i];
+		struct image *linked = NULL;
+		struct match match = { 0 };
+		struct err *err = NULL;
+
+		if (!link->is_link || !has_name_of(link->output, running, path) ||
+		    capture_find(&job->old, link->output, true) != link)
+			continue;
+		if (!(err = image_open(link->file, &linked)))
+			untouched = !work_locate_pairs(job, linked, &err) && !err &&
+				    rate_fit(linked, link->output, running, path, &match) >=
+				    FIT_LAYOUT;
+		match_done(&match);
+		image_free(linked);
+		err_free(err);
+	}
+	return untouched;
 }
 
 static const char *binary_name(const char *path, const struct image *image, char *buffer)
@@ -136,33 +170,50 @@ static const char *binary_name(const char *path, const struct image *image, char
 	return files_last_part(path);
 }
 
+/* Of one of the given binaries; notes whether it holds a change. */
+static enum fit rate_binary(struct job *job, const struct captured *link,
+			    const struct image *linked, const char *path,
+			    const struct image *running)
+{
+	struct match match;
+	enum fit fit = rate_fit(linked, link->output, running, path, &match);
+
+	/* Programs of one tree share most of their functions, or are built twice by one name. */
+	if (fit != FIT_NOT && fit < FIT_LAYOUT && find_untouched(job, path, running))
+		fit = FIT_NOT;
+	if (fit == FIT_NAME)
+		note_unlike(job, path, &match);
+	/* Not by functions alone. */
+	if (fit >= FIT_FUNCTIONS_NAMED)
+		*ARRAY_ADD(job->fits, job->nr_fits) = path;
+	else if (fit == FIT_NAME)
+		*ARRAY_ADD(job->namesakes, job->nr_namesakes) = path;
+	match_done(&match);
+	return fit;
+}
+
 /* Of all linked images that hold a changed object and all given binaries the
  * pair that fits best. */
 static struct err *choose_running(struct job *job, const struct captured *link,
-				  struct image *linked, int *best, bool *keep)
+				  struct image *linked, enum fit *best, bool *keep)
 {
 	for (size_t i = 0; i < job->o->nr_binaries; i++) {
 		struct image *running = NULL;
 		char buffer[PATH_MAX];
 		struct err *err = image_open(job->o->binaries[i], &running);
-		int rate;
+		enum fit fit;
 
 		if (!err && (err = arch_need_patch(running->arch)))
 			image_free(running);
 		if (err)
 			return err;
-		rate = rate_fit(job, linked, link->output, running, job->o->binaries[i]);
-		/* Not by functions alone: programs of one tree share most of them. */
-		if (rate >= 2)
-			*ARRAY_ADD(job->fits, job->nr_fits) = job->o->binaries[i];
-		else if (rate < 0)
-			*ARRAY_ADD(job->namesakes, job->nr_namesakes) = job->o->binaries[i];
-		if (rate < *best || rate <= 0 ||
-		    (rate == *best && (job->is_preferred || i >= job->o->nr_preferred))) {
+		fit = rate_binary(job, link, linked, job->o->binaries[i], running);
+		if (fit < *best || fit <= FIT_NOT ||
+		    (fit == *best && (job->is_preferred || i >= job->o->nr_preferred))) {
 			image_free(running);
 			continue;
 		}
-		*best = rate;
+		*best = fit;
 		*keep = true;
 		job->is_preferred = i < job->o->nr_preferred;
 		image_free(job->running);
@@ -174,7 +225,7 @@ static struct err *choose_running(struct job *job, const struct captured *link,
 	return NULL;
 }
 
-static struct err *consider(struct job *job, const struct captured *link, int *best,
+static struct err *consider(struct job *job, const struct captured *link, enum fit *best,
 			    size_t *nr_fit, char **names)
 {
 	struct image *linked = NULL;
@@ -215,11 +266,36 @@ static struct err *consider(struct job *job, const struct captured *link, int *b
 	return err;
 }
 
+static bool is_untouched(struct job *job, const char *path)
+{
+	struct image *running = NULL;
+	struct err *err = image_open(path, &running);
+	bool untouched = !err && find_untouched(job, path, running);
+
+	image_free(running);
+	err_free(err);
+	return untouched;
+}
+
+static struct err *no_match(struct job *job, const char *names)
+{
+	bool untouched = !job->unlike;
+
+	for (size_t i = 0; i < job->o->nr_binaries && untouched; i++)
+		untouched = is_untouched(job, job->o->binaries[i]);
+	if (untouched)
+		return err_new(ERR_UNSUPPORTED, "no-match", "what changes is found in %s alone, "
+			       "and none of the given binaries is that: they were linked of "
+			       "files that do not change", names);
+	return err_new(ERR_UNSUPPORTED, "no-match", "none of the given binaries is like what "
+		       "was linked (%s)%s", names, job->unlike ? job->unlike : "");
+}
+
 struct err *work_choose(struct job *job)
 {
 	AUTO_FREE char *names = NULL;
 	size_t nr_fit = 0;
-	int best = 0;
+	enum fit best = FIT_NOT;
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < job->old.nr && !err; i++) {
@@ -237,9 +313,7 @@ struct err *work_choose(struct job *job)
 		return err_new(ERR_USAGE, "which-binary", "the objects that change are in "
 			       "several images (%s): say which with --binary", names);
 	if (!job->linked)
-		return err_new(ERR_UNSUPPORTED, "no-match", "none of the given binaries is "
-			       "like what was linked (%s)%s", names,
-			       job->unlike ? job->unlike : "");
+		return no_match(job, names);
 	return NULL;
 }
 
