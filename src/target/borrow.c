@@ -17,7 +17,7 @@
 
 enum {
 	STOP_MS = 50,        /* a thread that takes longer is passed over */
-	MAX_CANDIDATES = 64,
+	MAX_CANDIDATES = 16,
 	RSEQ_CS = 8,         /* struct rseq: the critical section that it is in */
 };
 
@@ -92,6 +92,14 @@ static struct err *suspend_seccomp(struct borrowed *b)
 	return NULL;
 }
 
+/* Asked once it is seized: from then on its ID is nobody else's. */
+static bool is_task_of(pid_t pid, pid_t tid)
+{
+	AUTO_FREE char *path = mem_fmt("/proc/%d/task/%d", (int)pid, (int)tid);
+
+	return !access(path, F_OK);
+}
+
 /* Seizes and stops one thread; keeps it if it can be borrowed. */
 static struct err *try_thread(struct borrowed *b, pid_t tid)
 {
@@ -103,7 +111,8 @@ static struct err *try_thread(struct borrowed *b, pid_t tid)
 	if (err || !added)
 		return err;
 	thread = threads->thread[threads->nr - 1];
-	err_free(thread_stop(threads, thread, STOP_MS));
+	if (is_task_of(b->process->pid, tid))
+		err_free(thread_stop(threads, thread, STOP_MS));
 	if (!can_borrow(b, thread)) {
 		thread_release(threads, thread);
 		return NULL;
@@ -135,18 +144,21 @@ static int by_cost(const void *a, const void *b)
 	return x->tid < y->tid ? 1 : -1;
 }
 
-static struct candidate *list_candidates(const pid_t *tids, size_t nr)
+/* Of many threads it is enough to know some: each is a file to be read. */
+static struct candidate *list_candidates(const pid_t *tids, size_t *nr)
 {
 	static const char *const fields[] = { "Seccomp", "voluntary_ctxt_switches" };
-	struct candidate *list = mem_alloc(nr * sizeof(*list));
+	size_t step = *nr / MAX_CANDIDATES + 1, nr_listed = 0;
+	struct candidate *list = mem_alloc(*nr * sizeof(*list));
 
-	for (size_t i = 0; i < nr; i++) {
+	for (size_t i = 0; i < *nr; i += step) {
 		uint64_t values[2];
 
 		proc_status(tids[i], fields, 2, 10, values);
-		list[i] = (struct candidate){ tids[i], (int64_t)values[0] > 0, values[1] };
+		list[nr_listed++] = (struct candidate){ tids[i], (int64_t)values[0] > 0, values[1] };
 	}
-	qsort(list, nr, sizeof(*list), by_cost);
+	*nr = nr_listed;
+	qsort(list, *nr, sizeof(*list), by_cost);
 	return list;
 }
 
@@ -163,27 +175,36 @@ static struct err *borrow_standing(struct borrowed *b)
 	return suspend_seccomp(b);
 }
 
-struct err *borrow_begin(struct process *process, size_t room, struct borrowed *b)
+static struct err *borrow_any(struct borrowed *b)
 {
 	AUTO_FREE pid_t *tids = NULL;
 	AUTO_FREE struct candidate *list = NULL;
-	size_t nr;
-	struct err *err;
+	size_t nr = 0;
+	struct err *err = threads_list(b->process->pid, &tids, &nr);
+
+	if (!err)
+		list = list_candidates(tids, &nr);
+	for (size_t i = 0; i < nr && !err && !b->thread; i++)
+		err = try_thread(b, list[i].tid);
+	return err;
+}
+
+struct err *borrow_begin(struct process *process, size_t room, struct borrowed *b)
+{
+	struct err *err = NULL;
 
 	*b = (struct borrowed){ .process = process, .room = room };
 	if (process->standing)
 		return borrow_standing(b);
 	threads_init(&b->threads, process);
 	b->threads.ptrace_options = PTRACE_O_TRACESYSGOOD;
-	err = threads_list(process->pid, &tids, &nr);
-	if (!err) {
-		/* Of thousands it is enough to know some. */
-		nr = nr < MAX_CANDIDATES ? nr : MAX_CANDIDATES;
-		list = list_candidates(tids, nr);
-		window_open(&b->window);
-	}
-	for (size_t i = 0; i < nr && !err && !b->thread; i++)
-		err = try_thread(b, list[i].tid);
+	window_open(&b->window);
+	/* The one that was borrowed before: one thread is disturbed, and none looked for. */
+	if (process->lender)
+		err = try_thread(b, process->lender);
+	if (!err && !b->thread)
+		err = borrow_any(b);
+	process->lender = b->thread ? b->thread->tid : 0;
 	if (b->thread)
 		return suspend_seccomp(b);
 	if (err)

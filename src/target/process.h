@@ -54,6 +54,7 @@ struct process {
 	unsigned generation;  /* goes up when an object is let go: what was known of its code */
 	/* Ours, and stands in its own user mode: what needs a thread borrows this one. */
 	struct thread *standing;
+	pid_t lender;         /* the thread that was borrowed last; 0: none yet */
 	/* How long it is tried to borrow a thread, if that is more than the least. */
 	unsigned patience_ms;
 	bool is_followed;     /* by this very program: nobody is asked to step aside */
