@@ -905,12 +905,13 @@ def test_asleep(stitch, folder):
                  f'threads that slept were stopped: {done}')
 
 
-def storm(stitch, folder, times, flags='-O2 -pthread', **env):
+def storm(stitch, folder, times, flags='-O2 -pthread', before=(), **env):
+    """before: what runs the tool."""
     prog, slp = make(stitch, folder, 'storm', flags=flags)
     tool = os.path.join(os.path.dirname(stitch.path), '..', 'tests', 'cycle')
     with Program([prog], env=dict(os.environ, **env)) as p:
-        done = subprocess.run([tool, str(p.pid), slp, str(times)], capture_output=True,
-                              text=True, timeout=3000 + 10 * times,
+        done = subprocess.run([*before, tool, str(p.pid), slp, str(times)],
+                              capture_output=True, text=True, timeout=3000 + 10 * times,
                               env=dict(os.environ, ASAN_OPTIONS='detect_leaks=0'))
         need(done.returncode == 0, f'{done.stdout}{done.stderr}the program: {p.death()}')
         p.check(0, 'after the storm')
@@ -995,6 +996,15 @@ def test_guarded(stitch, folder):
 def test_storm_churn(stitch, folder):
     storm(stitch, folder, cycles(stitch, 6), STORM_THREADS='2', STORM_TIMER='1',
           STORM_CHURN='1')
+
+
+def test_storm_slow_tool(stitch, folder):
+    """A tool that comes behind with what threads report, as on a machine that has no time for
+    it, gets on all the same: eight of them make others without pause."""
+    if not shutil.which('strace') or stitch.has_sanitizers:
+        raise Skip('no strace to slow the tool down, or it is slow already')
+    storm(stitch, folder, 1, STORM_THREADS='0', STORM_RESTING='64', STORM_CHURN='1',
+          before=('strace', '-f', '-o', os.path.join(folder, 'trace')))
 
 
 def test_nocfi(stitch, folder):

@@ -92,14 +92,6 @@ static struct err *suspend_seccomp(struct borrowed *b)
 	return NULL;
 }
 
-/* Asked once it is seized: from then on its ID is nobody else's. */
-static bool is_task_of(pid_t pid, pid_t tid)
-{
-	AUTO_FREE char *path = mem_fmt("/proc/%d/task/%d", (int)pid, (int)tid);
-
-	return !access(path, F_OK);
-}
-
 /* Seizes and stops one thread; keeps it if it can be borrowed. */
 static struct err *try_thread(struct borrowed *b, pid_t tid)
 {
@@ -111,7 +103,8 @@ static struct err *try_thread(struct borrowed *b, pid_t tid)
 	if (err || !added)
 		return err;
 	thread = threads->thread[threads->nr - 1];
-	if (is_task_of(b->process->pid, tid))
+	/* Asked once it is seized: from then on its ID is nobody else's. */
+	if (thread_is_of(b->process->pid, tid))
 		err_free(thread_stop(threads, thread, STOP_MS));
 	if (!can_borrow(b, thread)) {
 		thread_release(threads, thread);
@@ -287,7 +280,8 @@ struct err *borrow_run(struct borrowed *b, unsigned timeout_ms)
 		return err;
 	if (!reported)
 		return err_new(ERR_FAILED, "system", "thread %d does not return from what "
-			       "was asked of it", (int)thread->tid);
+			       "was asked of it: it is in state %c", (int)thread->tid,
+			       thread_proc_state(thread->tid));
 	if (!WIFSTOPPED(status)) {
 		thread->state = THREAD_GONE;
 		return err_new(ERR_GONE, "gone", "thread %d has ended", (int)thread->tid);

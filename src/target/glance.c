@@ -105,12 +105,13 @@ void glance_learn(struct process *process, pid_t tid, uint64_t tp)
 	struct tls_block *block = &process->tls_block;
 	uint64_t head = block->id_below ? 0 : robust_list(tid);
 	uint8_t before[HEAD_SPAN];
-	pid_t own = own_id(tid);
 	int32_t id;
+	pid_t own;
 
 	if (!head || !tp || tp - head + MAX_BLOCK > 2 * MAX_BLOCK ||
 	    !process_try_read(process, head - HEAD_SPAN, before, HEAD_SPAN))
 		return;
+	own = own_id(tid);
 	for (unsigned below = 4; below <= HEAD_SPAN; below += 4) {
 		memcpy(&id, before + HEAD_SPAN - below, sizeof(id));
 		if (id != own)

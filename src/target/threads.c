@@ -21,7 +21,10 @@
 #include "mem.h"
 #include "proc.h"
 
-enum { RELEASE_MS = 5000 };
+enum {
+	RELEASE_MS = 5000,
+	MAX_REPORTS = 256,   /* that are taken at once */
+};
 
 #ifndef PTRACE_EVENT_STOP
 #define PTRACE_EVENT_STOP 128
@@ -149,6 +152,11 @@ bool thread_has_ended(pid_t tid)
 	return state == 'Z' || state == 'X' || state == '?';
 }
 
+bool thread_is_of(pid_t pid, pid_t tid)
+{
+	return !syscall(SYS_tgkill, pid, tid, 0) || errno == EPERM;
+}
+
 /* A thread of the kernel that only looks like one of the process (io_uring). */
 static bool is_kernel_worker(pid_t tid)
 {
@@ -194,12 +202,21 @@ static struct thread *add_thread(struct threads *threads, pid_t tid)
 	return thread;
 }
 
+/* Most of those that are asked for stand, and answer to nobody else. */
+static bool is_ours(pid_t tid)
+{
+	unsigned long message;
+
+	return !ptrace_do(PTRACE_GETEVENTMSG, tid, NULL, &message) ||
+	       proc_status_number(tid, "TracerPid") == gettid();
+}
+
 /* A tracee that we have not heard of was made by one whose report comes later. */
 static struct thread *adopt(struct threads *threads, pid_t tid)
 {
 	struct thread *thread;
 
-	if (proc_status_number(tid, "TracerPid") != gettid())
+	if (!is_ours(tid))
 		return NULL;
 	thread = add_thread(threads, tid);
 	thread->is_fresh = true;
@@ -214,10 +231,10 @@ struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
 
 	if (ptrace_do(PTRACE_SEIZE, tid, NULL, (void *)threads->ptrace_options)) {
 		error = errno;
-		if (error == ESRCH || thread_has_ended(tid))
-			return NULL; /* it has ended: nothing of it is left to check */
 		/* Born of one that we follow: its creator's report is on its way. */
-		thread = adopt(threads, tid);
+		thread = error == ESRCH ? NULL : adopt(threads, tid);
+		if (!thread && (error == ESRCH || thread_has_ended(tid)))
+			return NULL; /* it has ended: nothing of it is left to check */
 		if (!thread)
 			return refuse_seize(threads, tid, error);
 		/* Nobody will tell this list of its birth if it does not follow. */
@@ -386,7 +403,8 @@ static void note_birth(struct threads *threads, struct thread *parent)
 	child->has_parent = true;
 	/* It stops before its first instruction without being asked. */
 	child->asked = child->state == THREAD_SEIZED;
-	child->is_foreign = !shares_memory(threads, child->tid);
+	child->is_of_process = thread_is_of(threads->process->pid, child->tid);
+	child->is_foreign = !child->is_of_process && !shares_memory(threads, child->tid);
 	if (threads->on_birth && !child->is_foreign)
 		threads->on_birth(threads->arg, parent, child);
 }
@@ -603,12 +621,14 @@ struct err *threads_event_of(struct threads *threads, struct thread *thread)
 
 struct err *threads_events(struct threads *threads)
 {
+	/* Where threads are made and end without pause there is no end of reports. */
+	unsigned budget = MAX_REPORTS;
 	struct thread *thread;
 	struct err *err;
-	pid_t tid;
+	pid_t tid = 0;
 	int status;
 
-	while ((tid = next_report()) > 0) {
+	while (budget-- && (tid = next_report()) > 0) {
 		thread = find_thread(threads, tid);
 		if (!thread)
 			thread = adopt(threads, tid);
@@ -618,7 +638,13 @@ struct err *threads_events(struct threads *threads)
 			return err;
 		handle_stop(threads, thread);
 	}
-	threads->idle_at = clock_ns();
+	threads->has_more = tid > 0;
+	if (!threads->has_more)
+		threads->idle_at = clock_ns();
+	/* The kernel tells of the youngest first: of each other one report at least. */
+	for (size_t i = 0; i < threads->nr && threads->has_more; i++)
+		if ((err = threads_event_of(threads, threads->thread[i])))
+			return err;
 	/* Those whose creator has reported meanwhile. */
 	for (size_t i = 0; i < threads->nr; i++)
 		if (threads->thread[i]->state == THREAD_STOPPED)

@@ -31,6 +31,7 @@ struct thread {
 	bool stepped;     /* it was resumed so: a trap of that is nobody's signal */
 	bool is_fresh;    /* born while we followed, and not told of to on_birth yet */
 	bool has_parent;  /* its birth was reported by its creator */
+	bool is_of_process; /* whose birth was reported: not one that shares its memory only */
 	bool has_others_options; /* it was born under another list's */
 	bool is_foreign;  /* a child of fork: its memory is its own */
 	uint64_t stopped_at; /* clock_ns() of its last stop, or before: never after it */
@@ -48,6 +49,7 @@ struct threads {
 	uint64_t ptrace_options;
 	bool no_shadow;   /* a thread had no shadow stack: no other has one */
 	uint64_t idle_at; /* clock_ns() when last nothing was to be reported */
+	bool has_more;    /* threads_events() has left some: no time to wait for others */
 	bool execed;      /* the process runs another program now */
 	/*
 	 * For who follows (threads_follow()).  on_birth: a thread was made by parent, which
@@ -74,7 +76,7 @@ struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
  * reports something waits until it is.
  */
 void threads_follow(struct threads *threads);
-/* Takes what threads have reported, and lets them go on. */
+/* Takes what threads have reported, or much of it (has_more), and lets them go on. */
 struct err *threads_events(struct threads *threads) __attribute__((warn_unused_result));
 /* The same of one thread only: with thousands that is the shorter way to it. */
 struct err *threads_event_of(struct threads *threads, struct thread *thread)
@@ -139,6 +141,8 @@ void thread_name(pid_t pid, pid_t tid, char name[17]);
 char thread_proc_state(pid_t tid);
 /* It has ended, though its end may not have been reported. */
 bool thread_has_ended(pid_t tid);
+/* Is it a thread of that process?  Not of one that shares its memory (CLONE_VM). */
+bool thread_is_of(pid_t pid, pid_t tid);
 
 uint64_t clock_ms(void);
 uint64_t clock_ns(void);

@@ -482,7 +482,8 @@ static struct err *follow_threads(struct late *late, int *fd)
 
 	*fd = -1;
 	while (!late->wants_out && !late->view->is_over(late->view->arg)) {
-		wait_for_events(late);
+		if (!late->threads.has_more)
+			wait_for_events(late);
 		if ((err = threads_events(&late->threads)))
 			return err;
 		threads_sweep(&late->threads);

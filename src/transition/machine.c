@@ -61,17 +61,29 @@ static void wait_a_little(struct machine *m, unsigned ms)
 			fds[nr++] = (struct pollfd){ .fd = member->straggler.fd,
 						     .events = POLLIN };
 	}
-	if (poll(fds, nr, (int)ms) > 0 && fds[0].revents)
+	if (poll(fds, nr, m->threads.has_more ? 0 : (int)ms) > 0 && fds[0].revents)
 		while (read(signals, &info, sizeof(info)) > 0)
 			;
-	m->threads.idle_at = clock_ns();
+	if (!m->threads.has_more)
+		m->threads.idle_at = clock_ns();
 }
 
-/* Threads that nobody told of: made by one that was not ours yet. */
+/*
+ * Threads that nobody told of: made by one that was not ours yet.  Those whose creator's report
+ * is still to come do not count: they are ours, have run nothing, and will have its state and
+ * what it was seen outside of.  One made a moment later is no different, and where threads are
+ * made without pause there is no moment without any.
+ */
 static struct err *find_new(struct machine *m, bool *added)
 {
+	size_t had = m->threads.nr;
+	bool some = false;
+	struct err *err = threads_seize_new(&m->threads, &some);
+
 	*added = false;
-	return threads_seize_new(&m->threads, added);
+	for (size_t i = had; i < m->threads.nr; i++)
+		*added |= !m->threads.thread[i]->is_fresh;
+	return err;
 }
 
 static void clear_blockers(struct machine *m)

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "event.h"
 #include "glance.h"
@@ -80,13 +79,6 @@ void member_learn(struct machine *m, struct thread *thread)
 	member->known = true;
 }
 
-static bool is_thread_of(pid_t pid, pid_t tid)
-{
-	AUTO_FREE char *path = mem_fmt("/proc/%d/task/%d", (int)pid, (int)tid);
-
-	return !access(path, F_OK);
-}
-
 /* Of threads_follow(): the child has its creator's state, which stands. */
 void member_born(void *arg, struct thread *parent, struct thread *child)
 {
@@ -101,7 +93,7 @@ void member_born(void *arg, struct thread *parent, struct thread *child)
 		m->failed = dispatch_set(m->dispatch, parent->tp, member->inherits);
 	/* It begins at its function, outside all stubs; a child of vfork on its parent's
 	 * stack. */
-	if (is_thread_of(m->process->pid, child->tid))
+	if (child->is_of_process)
 		member->wave = m->wave;
 	event("born tid=%d of=%d state=%s", (int)child->tid, (int)parent->tid,
 	      member->inherits == STATE_PATCHED ? "patched" : "unpatched");

@@ -98,6 +98,7 @@ struct err *turn_refresh(struct machine *m)
 struct turn {
 	struct thread *asked[AT_ONCE]; /* to stop, and have not yet */
 	size_t nr, next, limit;
+	size_t end;                    /* of those born meanwhile the last are for the next */
 	uint64_t rested_at, events_at; /* clock_ns() */
 };
 
@@ -166,6 +167,13 @@ static struct err *take_some_events(struct machine *m, struct turn *turn)
 	return turn_take_events(m);
 }
 
+static bool may_ask(const struct machine *m, const struct turn *turn)
+{
+	return turn->nr < turn->limit && turn->next < m->threads.nr &&
+	       turn->next < turn->end;
+}
+
+/* One at least, however long all else takes: or a slow machine would never get on. */
 static struct err *ask_more(struct machine *m, struct turn *turn)
 {
 	struct err *err;
@@ -174,14 +182,16 @@ static struct err *ask_more(struct machine *m, struct turn *turn)
 		return NULL;
 	if (is_tired(m, turn)) {
 		rest(turn);
-		if ((err = turn_refresh(m)) || (err = take_some_events(m, turn)))
+		if ((err = take_some_events(m, turn)) || (err = turn_refresh(m)))
 			return err;
 	}
-	while (turn->nr < turn->limit && turn->next < m->threads.nr && !is_tired(m, turn)) {
+	while (may_ask(m, turn)) {
 		struct thread *thread = m->threads.thread[turn->next++];
 
 		if (ask_for_visit(m, thread))
 			turn->asked[turn->nr++] = thread;
+		if (is_tired(m, turn))
+			break;
 	}
 	return NULL;
 }
@@ -189,9 +199,11 @@ static struct err *ask_more(struct machine *m, struct turn *turn)
 /* Nobody has come: if they wait for a processor, more may be asked meanwhile. */
 static struct err *wait_for_asked(struct machine *m, struct turn *turn)
 {
-	bool some = threads_wait(2);
+	bool some = m->threads.has_more || threads_wait(2);
 
-	m->threads.idle_at = turn->rested_at = clock_ns();
+	turn->rested_at = clock_ns();
+	if (!m->threads.has_more)
+		m->threads.idle_at = turn->rested_at;
 	if (!some && turn->limit < AT_ONCE)
 		turn->limit *= 2;
 	if (!some)
@@ -220,15 +232,15 @@ static struct err *take_asked(struct machine *m, struct turn *turn)
  */
 static struct err *one_turn(struct machine *m)
 {
-	struct turn turn = { .limit = AT_FIRST, .rested_at = clock_ns(),
-			     .events_at = clock_ns() };
+	struct turn turn = { .limit = AT_FIRST, .end = 2 * m->threads.nr + AT_ONCE,
+			     .rested_at = clock_ns(), .events_at = clock_ns() };
 	struct err *err;
 	size_t before;
 
 	for (;;) {
 		if ((err = ask_more(m, &turn)))
 			return err;
-		if (!turn.nr && turn.next >= m->threads.nr)
+		if (!turn.nr && !may_ask(m, &turn))
 			return NULL;
 		before = turn.nr;
 		if ((err = take_asked(m, &turn)))
