@@ -131,6 +131,12 @@ static enum fit rate_fit(const struct image *linked, const char *linked_name,
 	return fit;
 }
 
+/* Of what was linked to one place several times the last counts. */
+static bool is_final(const struct job *job, const struct captured *link)
+{
+	return link->is_link && capture_find(&job->old, link->output, true) == link;
+}
+
 /* Was that which runs linked here under its name, of nothing in which a change is found? */
 static bool find_untouched(struct job *job, const char *path, const struct image *running)
 {
@@ -142,8 +148,7 @@ static bool find_untouched(struct job *job, const char *path, const struct image
 		struct match match = { 0 };
 		struct err *err = NULL;
 
-		if (!link->is_link || !has_name_of(link->output, running, path) ||
-		    capture_find(&job->old, link->output, true) != link)
+		if (!is_final(job, link) || !has_name_of(link->output, running, path))
 			continue;
 		if (!(err = image_open(link->file, &linked)))
 			untouched = !work_locate_pairs(job, linked, &err) && !err &&
@@ -301,7 +306,7 @@ struct err *work_choose(struct job *job)
 	for (size_t i = 0; i < job->old.nr && !err; i++) {
 		const struct captured *link = &job->old.items[i];
 
-		if (link->is_link && capture_find(&job->old, link->output, true) == link)
+		if (is_final(job, link))
 			err = consider(job, link, &best, &nr_fit, &names);
 	}
 	if (err)

@@ -6,9 +6,9 @@
  * The real compiler is run with just the arguments that it was given, with the
  * question what it reads, where ccache wants to know, and with a seed in place
  * of the time of day where code counts its runs (--coverage, -fprofile-generate);
- * so what is built is what would have been built.  Each object file and each linked image is then
- * kept in the capture folder, with the command that made it, but for what
- * configure's tests make.
+ * so what is built is what would have been built.  Each object file and each
+ * linked image is then kept in the capture folder, with the command that made
+ * it, but for what configure's tests make.
  */
 #ifndef STITCH_BUILD_WRAPPER_H
 #define STITCH_BUILD_WRAPPER_H

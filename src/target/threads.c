@@ -619,6 +619,12 @@ struct err *threads_event_of(struct threads *threads, struct thread *thread)
 	return err;
 }
 
+void threads_note_idle(struct threads *threads)
+{
+	if (!threads->has_more)
+		threads->idle_at = clock_ns();
+}
+
 struct err *threads_events(struct threads *threads)
 {
 	/* Where threads are made and end without pause there is no end of reports. */
@@ -639,8 +645,7 @@ struct err *threads_events(struct threads *threads)
 		handle_stop(threads, thread);
 	}
 	threads->has_more = tid > 0;
-	if (!threads->has_more)
-		threads->idle_at = clock_ns();
+	threads_note_idle(threads);
 	/* The kernel tells of the youngest first: of each other one report at least. */
 	for (size_t i = 0; i < threads->nr && threads->has_more; i++)
 		if ((err = threads_event_of(threads, threads->thread[i])))

@@ -81,6 +81,8 @@ struct err *threads_events(struct threads *threads) __attribute__((warn_unused_r
 /* The same of one thread only: with thousands that is the shorter way to it. */
 struct err *threads_event_of(struct threads *threads, struct thread *thread)
 	__attribute__((warn_unused_result));
+/* Nobody has anything to report at this moment, if threads_events() has left nothing. */
+void threads_note_idle(struct threads *threads);
 /* One pass over all tasks: those that are not ours yet are seized; *added if one was. */
 struct err *threads_seize_new(struct threads *threads, bool *added)
 	__attribute__((warn_unused_result));

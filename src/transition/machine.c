@@ -64,8 +64,7 @@ static void wait_a_little(struct machine *m, unsigned ms)
 	if (poll(fds, nr, m->threads.has_more ? 0 : (int)ms) > 0 && fds[0].revents)
 		while (read(signals, &info, sizeof(info)) > 0)
 			;
-	if (!m->threads.has_more)
-		m->threads.idle_at = clock_ns();
+	threads_note_idle(&m->threads);
 }
 
 /*

@@ -202,11 +202,11 @@ static struct err *wait_for_asked(struct machine *m, struct turn *turn)
 	bool some = m->threads.has_more || threads_wait(2);
 
 	turn->rested_at = clock_ns();
-	if (!m->threads.has_more)
-		m->threads.idle_at = turn->rested_at;
+	threads_note_idle(&m->threads);
 	if (!some && turn->limit < AT_ONCE)
 		turn->limit *= 2;
-	if (!some)
+	/* There is something to do meanwhile, or nothing else. */
+	if (!some || m->threads.has_more)
 		turn->events_at = 0;
 	return take_some_events(m, turn);
 }
