@@ -13,7 +13,7 @@
 
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
-	AT_SHIFT = 24, AT_FIRST_LOOK = 36, AT_MASK = 56, AT_CHOICE = 144,
+	AT_SHIFT = 24, AT_LOOK = 32, AT_MASK = 56, AT_CHOICE = 144,
 	AT_MULTIPLIER = 168, AT_TABLE = 176, AT_INITIAL = 184,
 	X16 = 16, X30 = 30,
 };
@@ -124,7 +124,7 @@ bool arm_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 	(void)arg;
 	arm_no_branch(regs);
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + ARM_X(X16), 8, false);
-	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
+	undone->has_looked = !is_stub && off >= AT_LOOK;
 	/* Behind that x16 is where it goes to, and no longer the pair. */
 	return is_stub || off <= AT_CHOICE;
 }

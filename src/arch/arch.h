@@ -274,7 +274,11 @@ struct arch_dispatch_frame {
 /* What undoing a dispatcher's work has found out. */
 struct arch_undone {
 	uint64_t pair;        /* the stub's; 0: not known */
-	/* It has looked already: it is where it came from only if it is put there. */
+	/*
+	 * It may have looked already, and passed by the place where its entry comes to stand:
+	 * it is where it came from only if it is put there.  So it is where the search begins,
+	 * too, for each further look begins there as well.
+	 */
 	bool has_looked;
 };
 

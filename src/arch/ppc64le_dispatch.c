@@ -13,7 +13,7 @@
 
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
-	AT_ADDRESS = 12, AT_SHIFT = 40, AT_FIRST_LOOK = 56, AT_CHOICE = 176,
+	AT_ADDRESS = 12, AT_SHIFT = 40, AT_LOOK = 56, AT_CHOICE = 176,
 	AT_MULTIPLIER = 208, AT_TABLE = 216, AT_END = 224, AT_INITIAL = 232,
 	SAVED = 320, R9 = 9, R11 = 11, R12 = 12,
 };
@@ -125,7 +125,7 @@ bool ppc_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 	(void)read;
 	(void)arg;
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + PPC_R(R12), 8, false);
-	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
+	undone->has_looked = !is_stub && off >= AT_LOOK;
 	/* Behind that r12 is where it goes to, and no longer the pair. */
 	return is_stub || off <= AT_CHOICE;
 }

@@ -12,7 +12,7 @@
 
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
-	AT_SHIFT = 43, AT_FIRST_LOOK = 62, AT_CHOICE = 222, AT_NO_ENTRY = 240,
+	AT_SHIFT = 43, AT_LOOK = 62, AT_CHOICE = 222, AT_NO_ENTRY = 240,
 	AT_MULTIPLIER = 256, AT_TABLE = 264, AT_END = 272, AT_INITIAL = 280,
 	FRAME = 32,
 	CFA = 160,    /* of who called, from r15 (ABI, 1.2.2.1) */
@@ -119,7 +119,7 @@ bool s390_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 	(void)read;
 	(void)arg;
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + S390_R(1), 8, true);
-	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
+	undone->has_looked = !is_stub && off >= AT_LOOK;
 	/* Behind that r1 is where it goes to, and no longer the pair. */
 	return is_stub || off <= AT_CHOICE || off >= AT_NO_ENTRY;
 }

@@ -17,7 +17,7 @@
 
 enum {
 	MULTIPLIER = 0x1e3779b1, /* odd, its bits well mixed (Knuth, 6.4) */
-	AT_MULTIPLIER = 22, AT_SHIFT = 29, AT_TABLE = 36, AT_FIRST_LOOK = 44, AT_MASK = 62,
+	AT_MULTIPLIER = 22, AT_SHIFT = 29, AT_TABLE = 36, AT_LOOK = 44, AT_MASK = 62,
 	AT_INITIAL = 70, AT_FLAGS = 144,
 	CFA = 8, /* of who called, from rsp at the stub */
 };
@@ -137,7 +137,7 @@ bool x86_dispatch_undo(struct regs *regs, bool is_stub, uint64_t off,
 
 	if (!is_stub && off > AT_FLAGS)
 		return false; /* it is on its way out, and what it goes by is gone */
-	undone->has_looked = !is_stub && off > AT_FIRST_LOOK;
+	undone->has_looked = !is_stub && off >= AT_LOOK;
 	undone->pair = is_stub ? 0 : bytes_get(regs->bytes + (off <= 3 ? RAX : RDX), 8, false);
 	if (!undone->has_looked)
 		return true;

@@ -214,7 +214,7 @@ static void test_undo(void)
 			ok(!done, "at %u it is on its way out", off);
 			continue;
 		}
-		ok(done && undone.has_looked == (off > 36) && undone.pair == 0x5000 &&
+		ok(done && undone.has_looked == (off >= 32) && undone.pair == 0x5000 &&
 		   regs_get(arm, &regs, 0) == 100 &&
 		   regs_get(arm, &regs, 8) == 101 && regs_get(arm, &regs, 16) == 102 &&
 		   regs_sp(arm, &regs) == 0x7020, "undone at %u", off);

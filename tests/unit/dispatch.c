@@ -337,6 +337,102 @@ static void test_steps(void)
 	}
 	munmap(m, SIZE);
 }
+
+static void step(pid_t pid)
+{
+	int status;
+
+	ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+	waitpid(pid, &status, 0);
+}
+
+/* A child of ours so many steps behind the stub's beginning; *entry: how it was there. */
+static pid_t stop_in_dispatcher(uint8_t *m, unsigned steps, struct regs *entry)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		run_stub(m + STUB);
+		_exit((int)which);
+	}
+	waitpid(pid, &status, 0);
+	do {
+		step(pid);
+		*entry = regs_of(pid);
+	} while (regs_pc(&arch_x86_64, entry) != (uint64_t)(uintptr_t)(m + STUB));
+	while (steps--)
+		step(pid);
+	return pid;
+}
+
+/* Without the trap flag: after a popf the kernel takes its own for the program's. */
+static void go_on_from(pid_t pid, const struct regs *regs)
+{
+	struct user_regs_struct copy;
+
+	memcpy(&copy, regs->bytes, sizeof(copy));
+	copy.eflags &= ~0x100ull;
+	ptrace(PTRACE_SETREGS, pid, NULL, &copy);
+}
+
+static void poke(pid_t pid, uint8_t *at, uint64_t word)
+{
+	ptrace(PTRACE_POKEDATA, pid, at, (void *)(uintptr_t)word);
+}
+
+/* What the machine does with who stands in it: puts it back, or not, and writes its state. */
+static int version_of_switched(uint8_t *m, unsigned steps, uint64_t key, bool *decided)
+{
+	uint64_t index = arch_x86_64.dispatch_hash(key, BITS) & ((1 << BITS) - 1), off;
+	uint8_t *entry = m + TABLE + 16 * index;
+	struct arch_undone how = { 0 };
+	struct regs first, now;
+	pid_t pid = stop_in_dispatcher(m, steps, &first);
+	bool is_stub;
+	int status;
+
+	now = regs_of(pid);
+	off = regs_pc(&arch_x86_64, &now) - (uint64_t)(uintptr_t)m;
+	is_stub = off >= STUB;
+	*decided = off >= TABLE || !arch_dispatch_undo(&arch_x86_64, &now, is_stub,
+		   is_stub ? off - STUB : off, &how, read_word, &pid);
+	if (*decided || !how.has_looked)
+		first = regs_of(pid);
+	go_on_from(pid, &first);
+	poke(pid, entry + 8, 1);
+	poke(pid, entry, key);
+	ptrace(PTRACE_CONT, pid, NULL, NULL);
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+/*
+ * Its place is in front of where its search goes on: that of a thread that has ended, to which
+ * another was next.  Whoever counts as undecided must come to what is written then.
+ */
+static void test_switched(void)
+{
+	uint64_t key = own_tp() + 1, at = arch_x86_64.dispatch_hash(key, BITS);
+	uint8_t *m = make();
+	unsigned steps = 0, nr_right = 0;
+	bool decided;
+
+	put_entry(m, at, 2, 0);
+	put_entry(m, at + 1, key + 64, 0);
+	for (;; steps++) {
+		int version = version_of_switched(m, steps, key, &decided);
+
+		if (decided)
+			break;
+		nr_right += version == 2;
+	}
+	ok(nr_right == steps && steps > 25, "switched at each of %u steps: %u come to the new",
+	   steps, nr_right);
+	munmap(m, SIZE);
+}
 #endif
 
 int main(void)
@@ -347,6 +443,7 @@ int main(void)
 	test_marks();
 	test_leaving();
 	test_steps();
+	test_switched();
 #endif
 	return tap_done();
 }

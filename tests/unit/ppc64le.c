@@ -214,7 +214,7 @@ static void test_undo(void)
 			ok(!done, "at %u it is on its way out", off);
 			continue;
 		}
-		ok(done && undone.has_looked == (off > 56) && undone.pair == 0x5000 &&
+		ok(done && undone.has_looked == (off >= 56) && undone.pair == 0x5000 &&
 		   regs_get(ppc, &regs, R9) == 100 && regs_get(ppc, &regs, R9 + 8) == 101 &&
 		   regs_get(ppc, &regs, R9 + 16) == 102, "undone at %u", off);
 	}

@@ -189,7 +189,7 @@ static void test_undo(void)
 			ok(!done, "at %u it is on its way out", off);
 			continue;
 		}
-		ok(done && undone.has_looked == (off > 62) && undone.pair == 0x5000 &&
+		ok(done && undone.has_looked == (off >= 62) && undone.pair == 0x5000 &&
 		   regs_get(s390, &regs, R2) == 100 &&
 		   regs_get(s390, &regs, R2 + 8) == 101 &&
 		   regs_get(s390, &regs, R2 + 16) == 102 &&
