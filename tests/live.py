@@ -577,6 +577,21 @@ def test_frames(stitch, folder):
         raise Prepared()
 
 
+def test_handler_under_the_jump(stitch, folder):
+    """A thread that ends in a function's displaced call finds what that has to do for it."""
+    prog, slp = make(stitch, folder, 'handler', flags='-Os -pthread -fexceptions')
+    with Program([prog]) as p:
+        need(p.ask('end') == 'cleaned 1', 'before')
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
+        wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
+        let_go(p, worker)
+        need(p.ask('end') == 'cleaned 1', 'in the new function')
+        stitch.ok('revert', '--no-wait', p.pid)
+        switch_who_can(stitch, p)
+        p.check(0, 'dispatched to the old functions')
+        need(p.ask('end') == 'cleaned 1', 'in the old function, by its copy')
+
+
 def test_frames_signed(stitch, folder):
     """The same where some functions have signed their return address, and some have not."""
     if not (CROSS or os.uname().machine).startswith('aarch64'):
@@ -854,6 +869,35 @@ def test_disable_in_any_order(stitch, folder):
                 stitch.ok('revert', p.pid, name)
                 need(p.ask('values') == values, f'{order} {name}: {p.ask("values")}')
                 stitch.ok('status', p.pid)
+
+
+def revert_with_fault(stitch, p, name, fault):
+    """Killed on its way, if there is a fault; what that leaves is ended by another."""
+    if fault:
+        stitch.run('revert', '-t', PATIENCE, p.pid, name, fault=fault)
+    if not fault or any(x['name'] == name for q in stitch.json('list', p.pid)['processes']
+                        for x in q['patches']):
+        stitch.ok('revert', '-t', PATIENCE, p.pid, name)
+
+
+def test_entered_below(stitch, folder):
+    """The original runs again under a newer patch's jump, and its loop leads into those bytes."""
+    prog, a = make(stitch, folder, 'looping', flags='-Os -pthread', slp='a.slp')
+    _, b = make(stitch, folder, 'looping', flags='-Os -pthread', slp='b.slp',
+                edit=lambda text: text.replace('\t10\n', '\t100\n'))
+    kills = () if SLOW or stitch.has_sanitizers else (
+        'record-write:kill', 'record-write:kill@2', 'record-write:kill@3', 'unmap:kill',
+        'unmapped:kill')
+    with Program([prog]) as p:
+        for order, seen, fault in (('ab', '100 runs', None), ('ba', '10 runs', None),
+                                   *(('ab', '100 runs', kill) for kill in kills)):
+            for slp, value in ((a, '10 runs'), (b, '100 runs')):
+                stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
+                need(p.ask('value') == value, p.ask('value'))
+            for name, value in zip(order, (seen, '1 runs')):
+                revert_with_fault(stitch, p, name, fault)
+                need(p.ask('value') == value, p.ask('value') or p.death())
+            p.check(0)
 
 
 def one_action(stitch, number):

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "ehframe.h"
 #include "mem.h"
 
 #define REFUSE(reason, ...) err_new(ERR_UNSUPPORTED, reason, __VA_ARGS__)
@@ -117,6 +118,40 @@ static unsigned nr_free(const struct entry *entry, size_t insn_size)
 	return room < entry->arch->jump_size ? room : entry->arch->jump_size;
 }
 
+/* Does an exception find something to do in it (LSB, 10.6.1.1.1: the LSDA)? */
+static bool has_handlers(const struct process *process, const struct entry *entry)
+{
+	const struct unwind_code *code = process_code_at(process, entry->site);
+	bool found = false;
+	struct eh_fde fde;
+	struct err *err;
+
+	if (!code || !code->eh.data)
+		return false;
+	err = eh_find(&code->eh, entry->site - code->bias, &fde, &found);
+	found &= !err && fde.lsda_off;
+	err_free(err);
+	return found;
+}
+
+/*
+ * A call that ends under the jump (push %rax; call *%rdi).  Its copy would return into the
+ * copy, of which no exception table says anything, so where there is one it has to come back
+ * to the original, and the bytes behind the first instruction stay.
+ */
+static void check_returns(const struct process *process, struct entry *entry)
+{
+	struct insn insn;
+
+	for (size_t off = 0; off < entry->displaced; off += insn.size) {
+		entry->arch->decode(entry->code + entry->keep + off,
+				    entry->func->size - entry->keep - off, 0, &insn);
+		if (insn.flow == FLOW_CALL && entry->arch->move_call &&
+		    off + insn.size < entry->arch->jump_size)
+			entry->is_entered |= has_handlers(process, entry);
+	}
+}
+
 /*
  * Where the jumps of the function lead: behind the first instruction the bytes stay as
  * they are if one leads there.
@@ -169,6 +204,7 @@ struct err *entry_check(const struct process *process, const struct record *reco
 	if ((err = check_memory(process, entry)) || (err = check_room(entry)) ||
 	    (err = measure(entry)))
 		return err;
+	check_returns(process, entry);
 	return check_targets(entry);
 }
 
@@ -183,9 +219,14 @@ static void window(const struct entry *entry, size_t insn_size, uint64_t *first,
 	entry->arch->jump_window(old, nr_free(entry, insn_size), entry->site, first, last);
 }
 
+/*
+ * What another patch has put there may change as a whole, but not where the original comes
+ * back to: it may run again while that patch has gone and this one is still there.
+ */
 void entry_window(const struct entry *entry, uint64_t *first, uint64_t *last)
 {
-	window(entry, entry->top ? entry->arch->jump_size : entry->first, first, last);
+	window(entry, entry->top && !entry->is_entered ? entry->arch->jump_size : entry->first,
+	       first, last);
 }
 
 void entry_settled_window(const struct entry *entry, uint64_t *first, uint64_t *last)
@@ -195,13 +236,14 @@ void entry_settled_window(const struct entry *entry, uint64_t *first, uint64_t *
 
 /*
  * 0: it has to stay a call.  A shadow stack would not know where to come back to; and what
- * ends under the jump cannot be come back to once all of that is written.
+ * ends under the jump cannot be come back to once all of that is written, if it ever is.
  */
 static size_t move_last_call(const struct process *process, const struct entry *entry,
 			     size_t off, const struct insn *insn, uint64_t to, uint8_t *out)
 {
 	if (insn->flow != FLOW_CALL || !entry->arch->move_call ||
-	    off + insn->size < entry->arch->jump_size || process_has_shadow_stack(process))
+	    (off + insn->size < entry->arch->jump_size && !entry->is_entered) ||
+	    process_has_shadow_stack(process))
 		return 0;
 	return entry->arch->move_call(entry->code + entry->keep + off, insn, to,
 				      entry->site + off + insn->size, out);
@@ -214,6 +256,7 @@ struct err *entry_displace(const struct process *process, const struct entry *en
 	uint8_t moved[ARCH_MOVED_MAX];
 	struct insn insn = { .flow = FLOW_NEXT };
 	size_t at = 0, size;
+	bool is_last;
 
 	for (size_t off = 0; off < entry->displaced; off += insn.size) {
 		const uint8_t *code = entry->code + entry->keep + off;
@@ -221,9 +264,8 @@ struct err *entry_displace(const struct process *process, const struct entry *en
 		arch->decode(code, entry->func->size - entry->keep - off,
 			     entry->site + off, &insn);
 		size = move_last_call(process, entry, off, &insn, to + at, moved);
-		if (size)
-			insn.flow = FLOW_JUMP; /* nothing comes behind it */
-		else
+		is_last = size != 0; /* nothing of the copy comes behind it */
+		if (!size)
 			size = arch->move_insn(code, &insn, to + at, moved);
 		if (!size || at + size + arch->jump_size > room)
 			return REFUSE("cannot-move", "%s: %s+%#zx cannot be run elsewhere",
@@ -231,6 +273,8 @@ struct err *entry_displace(const struct process *process, const struct entry *en
 				      entry->keep + off);
 		memcpy(out + at, moved, size);
 		at += size;
+		if (is_last)
+			return NULL;
 	}
 	if (insn.flow == FLOW_JUMP || insn.flow == FLOW_RETURN || insn.flow == FLOW_STOP)
 		return NULL;

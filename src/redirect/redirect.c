@@ -91,7 +91,8 @@ static bool can_be_held(const struct entry *entry)
 static struct err *refuse_entry(const struct entry *entry, const struct record_func *out)
 {
 	if (entry->is_entered)
-		return REFUSE("entered-in-middle", "%s: %s jumps back to behind its first "
+		return REFUSE("entered-in-middle", "%s: %s jumps back, or an exception's "
+			      "handler is told by a return address, to behind its first "
 			      "instruction, into the %u bytes that a jump takes",
 			      entry->object->name, out->name, entry->arch->jump_size);
 	return REFUSE("entry-in-two-pages", "%s: the first %u bytes of %s are in two pages, and "
@@ -99,10 +100,28 @@ static struct err *refuse_entry(const struct entry *entry, const struct record_f
 		      entry->arch->jump_size, out->name);
 }
 
+/*
+ * Where the bytes behind the first instruction have to stay there may be one place only for
+ * a landing, and another patch is there already: its gate serves both.  Its slot is written
+ * for the newest, as ever; its page goes when the last of them does (memory_drop()).
+ */
+static bool share_gate(const struct record *record, const struct entry *entry,
+		       struct record_func *out)
+{
+	const struct record_func *top = entry->top;
+
+	if (!top || !entry->is_entered || !record_landing_at(record, top->gate))
+		return false;
+	out->gate = top->gate;
+	out->slot = top->slot;
+	return true;
+}
+
 /* The gate: at the island if the entry's jump can lead there, else at a landing. */
-static struct err *place_gate(const struct process *process, const struct entry *entry,
-			      uint64_t island, size_t n, struct linked_part *part,
-			      struct landings *landings, struct record_func *out)
+static struct err *place_gate(const struct process *process, const struct record *record,
+			      const struct entry *entry, uint64_t island, size_t n,
+			      struct linked_part *part, struct landings *landings,
+			      struct record_func *out)
 {
 	const struct arch *arch = process->arch;
 	uint64_t target = redirect_below(out, entry->top), first, last;
@@ -118,6 +137,10 @@ static struct err *place_gate(const struct process *process, const struct entry 
 		if (!err) {
 			out->gate = landing->gate;
 			out->slot = landing->slot;
+			return NULL;
+		}
+		if (share_gate(record, entry, out)) {
+			err_free(err);
 			return NULL;
 		}
 		if (!can_be_held(entry))
@@ -157,7 +180,7 @@ struct err *redirect_prepare(const struct process *process, const struct record 
 	if ((err = entry_displace(process, &entry, out->displaced, bytes + LINK_ISLAND_COPY,
 				  LINK_ISLAND_SIZE - LINK_ISLAND_COPY - ARCH_UNDO_MAX)))
 		return err;
-	return place_gate(process, &entry, island, n, part, landings, out);
+	return place_gate(process, record, &entry, island, n, part, landings, out);
 }
 
 uint64_t redirect_below(const struct record_func *func, const struct record_func *below)

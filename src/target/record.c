@@ -24,6 +24,7 @@ enum {
 	SLOT_TEXT = 8 + crypto_hash_sha256_BYTES,
 	MAX_TEXT = SLOT_SIZE - SLOT_TEXT,
 	MAX_DISPATCH_BITS = 20,
+	DISTANCE = 256 << 20,
 };
 
 #define BAD(...) err_new(ERR_UNSUPPORTED, "bad-record", __VA_ARGS__)
@@ -116,6 +117,57 @@ struct record_patch *record_find(const struct record *record, const char *name)
 		if (!strcmp(record->patches[i]->name, name))
 			return record->patches[i];
 	return NULL;
+}
+
+static bool is_within(uint64_t addr, const struct range *ranges, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (addr - ranges[i].start < ranges[i].size)
+			return true;
+	return false;
+}
+
+bool record_landing_at(const struct record *record, uint64_t addr)
+{
+	for (size_t i = 0; i < record->nr_patches; i++)
+		if (is_within(addr, record->patches[i]->landings,
+			      record->patches[i]->nr_landings))
+			return true;
+	return false;
+}
+
+/* Another patch that leads callers through a gate in the range. */
+static struct record_patch *other_user(const struct record *record,
+				       const struct record_patch *patch,
+				       const struct range *range)
+{
+	for (size_t i = 0; i < record->nr_patches; i++) {
+		struct record_patch *other = record->patches[i];
+
+		if (other == patch || other->state == PATCH_LOADING ||
+		    other->state == PATCH_UNLOADING)
+			continue;
+		for (size_t j = 0; j < other->nr_funcs; j++)
+			if (is_within(other->funcs[j].gate, range, 1))
+				return other;
+	}
+	return NULL;
+}
+
+void record_hand_on_landings(struct record *record, struct record_patch *patch)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < patch->nr_landings; i++) {
+		const struct range *range = &patch->landings[i];
+		struct record_patch *heir = other_user(record, patch, range);
+
+		if (heir)
+			*ARRAY_ADD(heir->landings, heir->nr_landings) = *range;
+		else
+			patch->landings[kept++] = *range;
+	}
+	patch->nr_landings = kept;
 }
 
 const struct record_func *record_top(const struct record *record, uint64_t site,
@@ -542,13 +594,19 @@ static struct err *write_empty(const struct process *process, struct record *rec
 	return process_write(process, record->addr, magic, sizeof(magic));
 }
 
-/* A place anywhere, aligned to its size. */
+/*
+ * A place anywhere, aligned to its size; far from the program if there is room, for patches
+ * need what is near it, and some jumps can lead to one page only (redirect/landing.h).
+ */
 static uint64_t choose_place(const struct process *process)
 {
 	const struct object *program = process_program(process);
 	uint64_t at = maps_find_room(&process->maps, program->start, program->end,
-				     2 * RECORD_SIZE, UINT64_C(1) << 40);
+				     2 * RECORD_SIZE + DISTANCE, UINT64_C(1) << 40);
 
+	if (!at)
+		at = maps_find_room(&process->maps, program->start, program->end,
+				    2 * RECORD_SIZE, UINT64_C(1) << 40);
 	return (at + RECORD_SIZE - 1) & ~(uint64_t)(RECORD_SIZE - 1);
 }
 

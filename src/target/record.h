@@ -157,6 +157,10 @@ struct record_patch *record_find(const struct record *record, const char *name);
 /* The newest patch in effect that has a function at site, before limit if given. */
 const struct record_func *record_top(const struct record *record, uint64_t site,
 				     const struct record_patch *limit);
+/* A landing page of some patch is at addr. */
+bool record_landing_at(const struct record *record, uint64_t addr);
+/* Those of its landing pages through which another patch leads callers are that one's now. */
+void record_hand_on_landings(struct record *record, struct record_patch *patch);
 const char *patch_state_name(enum patch_state state);
 
 #endif

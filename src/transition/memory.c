@@ -229,8 +229,10 @@ struct err *memory_drop(struct job *job)
 	struct err *err = process_refresh(job->process);
 
 	/* A tool that finds it so need not ask the memory, which may be gone. */
-	if (!err && job->patch->state != PATCH_LOADING)
+	if (!err && job->patch->state != PATCH_LOADING) {
+		record_hand_on_landings(&job->record, job->patch);
 		err = job_set_state(job, PATCH_UNLOADING);
+	}
 	if (err || (err = unmap_all(job, last)))
 		return err;
 	record_remove(&job->record, job->patch);
