@@ -882,6 +882,8 @@ def revert_with_fault(stitch, p, name, fault):
 
 def test_entered_below(stitch, folder):
     """The original runs again under a newer patch's jump, and its loop leads into those bytes."""
+    if 's390x' in (CROSS or os.uname().machine):
+        raise Skip('there such an entry is refused')
     prog, a = make(stitch, folder, 'looping', flags='-Os -pthread', slp='a.slp')
     _, b = make(stitch, folder, 'looping', flags='-Os -pthread', slp='b.slp',
                 edit=lambda text: text.replace('\t10\n', '\t100\n'))
