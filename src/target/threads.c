@@ -23,6 +23,7 @@
 
 enum {
 	RELEASE_MS = 5000,
+	SEIZE_MS = 5000,
 	MAX_REPORTS = 256,   /* that are taken at once */
 };
 
@@ -231,6 +232,7 @@ struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
 
 	if (ptrace_do(PTRACE_SEIZE, tid, NULL, (void *)threads->ptrace_options)) {
 		error = errno;
+		threads->may_lack |= error == ESRCH;
 		/* Born of one that we follow: its creator's report is on its way. */
 		thread = error == ESRCH ? NULL : adopt(threads, tid);
 		if (!thread && (error == ESRCH || thread_has_ended(tid)))
@@ -280,16 +282,23 @@ static struct err *seize_tasks_of(struct threads *threads, pid_t pid, bool *adde
 	return err;
 }
 
-/* One pass over all tasks; *added if one was new. */
+/*
+ * One pass over all tasks; *added if one was new, or one had ended since it was listed: where
+ * a task ends under the kernel's eyes the list lacks the next one (fs/proc/base.c, next_tid()
+ * and first_tid(), which goes on by number).
+ */
 struct err *threads_seize_new(struct threads *threads, bool *added)
 {
-	struct err *err = seize_tasks_of(threads, threads->process->pid, added);
+	struct err *err;
 
+	threads->may_lack = false;
+	err = seize_tasks_of(threads, threads->process->pid, added);
 	for (size_t i = 0; i < threads->nr_peers && !err; i++) {
 		err = seize_tasks_of(threads, threads->peers[i], added);
 		if (err_is_gone(err))
 			err_freep(&err);
 	}
+	*added |= threads->may_lack;
 	return err;
 }
 
@@ -341,15 +350,17 @@ void threads_init(struct threads *threads, const struct process *process)
 struct err *threads_seize(struct threads *threads)
 {
 	const struct process *process = threads->process;
+	uint64_t start = clock_ms();
 	struct err *err;
 	bool added;
 
 	if ((err = find_peers(threads)))
 		return err;
+	/* Who makes threads without an end is looked at again by whoever needs all of them. */
 	do {
 		added = false;
 		err = threads_seize_new(threads, &added);
-	} while (!err && added);
+	} while (!err && added && clock_ms() - start < SEIZE_MS);
 	if (!err && !threads->nr)
 		err = err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
 	return err;
@@ -689,6 +700,9 @@ struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 		added = false;
 		if ((err = threads_seize_new(threads, &added)))
 			return err;
+		if (added && clock_ms() >= deadline)
+			return err_new(ERR_NOT_NOW, "does-not-stop", "process %d makes new "
+				       "threads all the time", threads->process->pid);
 	} while (added);
 	event("stopped threads=%zu", threads->nr);
 	return NULL;

@@ -50,6 +50,7 @@ struct threads {
 	bool no_shadow;   /* a thread had no shadow stack: no other has one */
 	uint64_t idle_at; /* clock_ns() when last nothing was to be reported */
 	bool has_more;    /* threads_events() has left some: no time to wait for others */
+	bool may_lack;    /* one of those that were listed had ended: another may be missing */
 	bool execed;      /* the process runs another program now */
 	/*
 	 * For who follows (threads_follow()).  on_birth: a thread was made by parent, which
@@ -83,7 +84,10 @@ struct err *threads_event_of(struct threads *threads, struct thread *thread)
 	__attribute__((warn_unused_result));
 /* Nobody has anything to report at this moment, if threads_events() has left nothing. */
 void threads_note_idle(struct threads *threads);
-/* One pass over all tasks: those that are not ours yet are seized; *added if one was. */
+/*
+ * One pass over all tasks: those that are not ours yet are seized; *added if one was, or if
+ * there may be more.
+ */
 struct err *threads_seize_new(struct threads *threads, bool *added)
 	__attribute__((warn_unused_result));
 /* Lets a stopped thread go on, with the signal that it was stopped before; it stays ours. */

@@ -29,6 +29,7 @@ struct errand {
 };
 
 enum {
+	BEGIN_MS = 10000,     /* until all threads are ours, however many they make meanwhile */
 	HOLD_MS = 1000,
 	SEE_MS = 1000,        /* who cannot be seen outside for so long is let be */
 	FIRST_PAUSE_MS = 1,   /* between two turns */
@@ -79,7 +80,7 @@ static struct err *find_new(struct machine *m, bool *added)
 	bool some = false;
 	struct err *err = threads_seize_new(&m->threads, &some);
 
-	*added = false;
+	*added = m->threads.may_lack;
 	for (size_t i = had; i < m->threads.nr; i++)
 		*added |= !m->threads.thread[i]->is_fresh;
 	return err;
@@ -131,12 +132,13 @@ static struct err *run_passes(struct machine *m, const struct visit *what,
 			return err;
 		if (!left && !added)
 			return NULL;
-		if (!left)
-			continue;
 		if ((err = orders_obey(m, orders_ask(m))))
 			return err;
-		if (is_over(m, timeout_ms))
+		/* Newcomers are seen at once; who makes them without an end is not waited for. */
+		if (is_over(m, left || timeout_ms > SEE_MS ? timeout_ms : SEE_MS))
 			return orders_refuse(m);
+		if (!left)
+			continue;
 		wait_a_little(m, pause);
 		if (pause < LAST_PAUSE_MS)
 			pause *= 2;
@@ -422,7 +424,9 @@ static struct err *do_begin(struct machine *m, const struct errand *errand)
 	do {
 		if ((err = turn_pass(m, &left)) || (err = find_new(m, &added)))
 			return err;
-	} while (added);
+	} while (added && clock_ms() - m->began_ms < BEGIN_MS);
+	if (added)
+		return orders_refuse(m);
 	m->stats.threads = m->threads.nr;
 	return NULL;
 }
