@@ -74,9 +74,12 @@ static bool translate(const struct check *check, struct regs *regs, uint64_t *en
 	for (size_t i = 0; i < check->passing->nr_funcs; i++) {
 		const struct record_func *func = &check->passing->funcs[i];
 
-		/* At the entry's jump, or at the gate: nothing has been done yet. */
-		if (pc == func->site || is_in(pc, func->gate, arch->stub_size))
-			at = func;
+		/* At the entry's jump, or at the gate: nothing has been done yet.  Behind the gate's
+		 * first instruction it may have read where to go: it has to read that again. */
+		if (pc != func->site && !is_in(pc, func->gate, arch->stub_size))
+			continue;
+		at = func;
+		*rewinds = pc != func->site && pc != func->gate;
 	}
 	if (!at && check->dispatch)
 		at = undo_dispatch(check, regs, pc, rewinds);

@@ -36,6 +36,9 @@ static bool look(struct machine *m, struct thread *thread, uint64_t count, struc
 	if (!glance_count(&m->glance, thread->tid, &after) || after != count)
 		return false;
 	m->stats.looks++;
+	/* Nobody is put back who is not stopped. */
+	if (v->rewinds)
+		return false;
 	return v->is_clear || (v->what && v->reason == UNWIND_OK);
 }
 
