@@ -3,6 +3,7 @@
 import atexit
 import concurrent.futures
 import ctypes
+import errno
 import functools
 import hashlib
 import json
@@ -137,14 +138,29 @@ class Stitch:
         return json.loads(self.ok('--json', *args, **kw).stdout)
 
 
+def begin(argv, env, cwd):
+    """
+    Starts a program.  What was written a moment ago may still be open for that in a child of
+    a test beside this one, which inherited it and has not come to its own program yet.
+    """
+    for _ in range(100):
+        try:
+            return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                    env=env, cwd=cwd, bufsize=0)
+        except OSError as why:
+            if why.errno != errno.ETXTBSY:
+                raise
+        time.sleep(0.05)
+    raise Failure(f'{argv[0]} stays busy')
+
+
 class Program:
     """A program that speaks the protocol of tests/cases/live.h."""
 
     def __init__(self, argv, env=None, cwd=None):
         if CROSS:
             raise Prepared()
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        env=env, cwd=cwd, bufsize=0)
+        self.process = begin(argv, env, cwd)
         self.buffer = b''
         self.pid = self.process.pid
         need(self.line() == 'ready', 'the program did not start')
