@@ -86,38 +86,6 @@ static struct err *check_room(const struct entry *entry)
 	return NULL;
 }
 
-/* Whole instructions from the site on that the jump's bytes touch. */
-static struct err *measure(struct entry *entry)
-{
-	const struct slp_func *func = entry->func;
-	size_t need = entry->arch->jump_size;
-	struct insn insn;
-
-	entry->displaced = 0;
-	while (entry->displaced < need && entry->keep + entry->displaced < func->size) {
-		size_t at = entry->keep + entry->displaced;
-
-		if (!entry->arch->decode(entry->code + at, func->size - at, 0, &insn))
-			return REFUSE("cannot-decode", "%s: %s+%#zx is no known "
-				      "instruction", entry->object->name, func->name, at);
-		if (!entry->displaced)
-			entry->first = insn.size;
-		entry->displaced += insn.size;
-	}
-	return NULL;
-}
-
-/* How many of the jump's bytes may change: those in the word, and in the instruction. */
-static unsigned nr_free(const struct entry *entry, size_t insn_size)
-{
-	unsigned room = entry->arch->code_word - (unsigned)(entry->site %
-							    entry->arch->code_word);
-
-	if (room > insn_size)
-		room = (unsigned)insn_size;
-	return room < entry->arch->jump_size ? room : entry->arch->jump_size;
-}
-
 /* Does an exception find something to do in it (LSB, 10.6.1.1.1: the LSDA)? */
 static bool has_handlers(const struct process *process, const struct entry *entry)
 {
@@ -134,22 +102,49 @@ static bool has_handlers(const struct process *process, const struct entry *entr
 	return found;
 }
 
-/*
- * A call that ends under the jump (push %rax; call *%rdi).  Its copy would return into the
- * copy, of which no exception table says anything, so where there is one it has to come back
- * to the original, and the bytes behind the first instruction stay.
- */
-static void check_returns(const struct process *process, struct entry *entry)
+static bool ends_under_jump(const struct entry *entry, size_t off, const struct insn *insn)
 {
+	return off + insn->size < entry->arch->jump_size;
+}
+
+/*
+ * Whole instructions from the site on that the jump's bytes touch.  The copy of a call that
+ * ends under the jump (push %rax; call *%rdi) would return into the copy, of which no exception
+ * table says anything: where there is one it has to come back to the original, and the bytes
+ * behind the first instruction stay.
+ */
+static struct err *measure(const struct process *process, struct entry *entry)
+{
+	const struct slp_func *func = entry->func;
+	size_t need = entry->arch->jump_size;
 	struct insn insn;
 
-	for (size_t off = 0; off < entry->displaced; off += insn.size) {
-		entry->arch->decode(entry->code + entry->keep + off,
-				    entry->func->size - entry->keep - off, 0, &insn);
+	entry->displaced = 0;
+	while (entry->displaced < need && entry->keep + entry->displaced < func->size) {
+		size_t at = entry->keep + entry->displaced;
+
+		if (!entry->arch->decode(entry->code + at, func->size - at, 0, &insn))
+			return REFUSE("cannot-decode", "%s: %s+%#zx is no known "
+				      "instruction", entry->object->name, func->name, at);
+		if (!entry->displaced)
+			entry->first = insn.size;
 		if (insn.flow == FLOW_CALL && entry->arch->move_call &&
-		    off + insn.size < entry->arch->jump_size)
+		    ends_under_jump(entry, entry->displaced, &insn))
 			entry->is_entered |= has_handlers(process, entry);
+		entry->displaced += insn.size;
 	}
+	return NULL;
+}
+
+/* How many of the jump's bytes may change: those in the word, and in the instruction. */
+static unsigned nr_free(const struct entry *entry, size_t insn_size)
+{
+	unsigned room = entry->arch->code_word - (unsigned)(entry->site %
+							    entry->arch->code_word);
+
+	if (room > insn_size)
+		room = (unsigned)insn_size;
+	return room < entry->arch->jump_size ? room : entry->arch->jump_size;
 }
 
 /*
@@ -202,9 +197,8 @@ struct err *entry_check(const struct process *process, const struct record *reco
 		return err;
 	entry->top = record_top(record, entry->site, NULL);
 	if ((err = check_memory(process, entry)) || (err = check_room(entry)) ||
-	    (err = measure(entry)))
+	    (err = measure(process, entry)))
 		return err;
-	check_returns(process, entry);
 	return check_targets(entry);
 }
 
@@ -242,7 +236,7 @@ static size_t move_last_call(const struct process *process, const struct entry *
 			     size_t off, const struct insn *insn, uint64_t to, uint8_t *out)
 {
 	if (insn->flow != FLOW_CALL || !entry->arch->move_call ||
-	    (off + insn->size < entry->arch->jump_size && !entry->is_entered) ||
+	    (ends_under_jump(entry, off, insn) && !entry->is_entered) ||
 	    process_has_shadow_stack(process))
 		return 0;
 	return entry->arch->move_call(entry->code + entry->keep + off, insn, to,
