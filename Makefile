@@ -28,6 +28,7 @@ check-machines: all
 		-Dbuildtype=debugoptimized \
 		-Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 	@ninja -C build-check/asan --quiet
+	@PAIRS_FULL=1 python3 tests/cases.py build-check/asan/src/stitch
 	@python3 tests/live.py build-check/asan/src/stitch
 	@for arch in arm64 s390x ppc64el; do \
 		VM_FULL=1 VM_LIMIT=7200 tests/vm/run $(BUILD)/src/stitch build-check/vm $$arch || \

@@ -64,6 +64,10 @@ def kept(folder, how, results, build):
             shutil.rmtree(whole)
 
 
+# For stitch build, where a test has it build something once: nobody would find it in a cache.
+ONCE = {'CCACHE_DISABLE': '1'}
+
+
 class Prepared(Exception):
     """All that the test needs has been built; the rest is for the machine that runs it."""
 

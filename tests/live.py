@@ -18,7 +18,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
-from harness import (CROSS, SLOWER, Failure, Prepared, Program, Skip, Stitch, Suite, is_built,  # noqa
+from harness import (CROSS, ONCE, SLOWER, Failure, Prepared, Program, Skip, Stitch, Suite, is_built,  # noqa
                      kept, need, sh)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -85,7 +85,7 @@ def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', e
         sh('sh', 'build.sh', cwd=out['run'])
         sh(CROSS + 'strip', prog)
         stitch.ok('build', '--source', out['old'], '--patch', os.path.join(work, 'fix.patch'),
-                  '--binary', prog, '-o', path, *how, '--', 'sh', 'build.sh')
+                  '--binary', prog, '-o', path, *how, '--', 'sh', 'build.sh', env=ONCE)
 
     kept(work, (slp, *how), (prog, path), build)
     return prog, path
@@ -1106,7 +1106,7 @@ def test_eintr(stitch, folder):
         raise Skip('the kernel has decided what an interrupted call returns before a tracer '
                    'sees the thread, and does not show the first argument any more')
     with Program([prog]) as p:
-        for _ in range(5 if SLOW else 15):
+        for _ in range(5 if SLOW or stitch.has_sanitizers else 15):
             stitch.ok('apply', p.pid, slp)
             p.check(1, 'patched')
             stitch.ok('stack', p.pid)

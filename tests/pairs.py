@@ -19,15 +19,14 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
-from cases import all_cases, build_script, write_tree  # noqa: E402
-from harness import Stitch, Suite, diff_trees, need  # noqa: E402
+from cases import FULL, all_cases, build_script, write_tree  # noqa: E402
+from harness import ONCE, Stitch, Suite, diff_trees, need  # noqa: E402
 
 COMPILERS = {'gcc': 'g++', 'clang': 'clang++',
              'aarch64-linux-gnu-gcc': 'aarch64-linux-gnu-g++',
              's390x-linux-gnu-gcc': 's390x-linux-gnu-g++',
              'powerpc64le-linux-gnu-gcc': 'powerpc64le-linux-gnu-g++'}
 CROSS = [name for name in COMPILERS if name.endswith('-linux-gnu-gcc')]
-FULL = bool(os.environ.get('PAIRS_FULL'))
 LEVELS = ('-O0', '-O1', '-O2', '-O3', '-Os')
 
 
@@ -54,7 +53,7 @@ def build(stitch, case, folder, flags, new):
     made = 'libcase.so' if case.library else 'prog'
     return stitch.run('build', '--source', os.path.join(folder, 'source'), '--patch',
                       os.path.join(folder, 'fix.patch'), '-o', os.path.join(folder, 'fix.slp'),
-                      '--', 'sh', '-c', f'sh build.sh && test -e {made}')
+                      '--', 'sh', '-c', f'sh build.sh && test -e {made}', env=ONCE)
 
 
 def reason_of(done):
