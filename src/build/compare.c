@@ -273,9 +273,20 @@ static bool compare_parts(struct compare *c, uint32_t a, uint32_t b)
 	return true;
 }
 
+/*
+ * Parts below one that is different may have been taken for the same for its sake (constants
+ * that lead to each other), or with pairings that it takes back: that is not known any more.
+ */
+static void forget_taken(struct compare *c, size_t from)
+{
+	while (c->nr_taken > from)
+		c->memo[c->taken[--c->nr_taken]].result = MEMO_NONE;
+}
+
 static bool same_parts(struct compare *c, uint32_t a, uint32_t b)
 {
 	struct compare_memo *memo = &c->memo[b];
+	size_t before = c->nr_taken;
 	bool same;
 
 	if (memo->result != MEMO_NONE && memo->a == a)
@@ -286,7 +297,13 @@ static bool same_parts(struct compare *c, uint32_t a, uint32_t b)
 	c->depth++;
 	same = compare_parts(c, a, b);
 	c->depth--;
+	if (!same)
+		forget_taken(c, before);
 	*memo = (struct compare_memo){ a, same ? MEMO_SAME : MEMO_DIFFERENT };
+	if (!c->depth)
+		c->nr_taken = 0;
+	else if (same)
+		*ARRAY_ADD(c->taken, c->nr_taken) = b;
 	return same;
 }
 
@@ -820,6 +837,7 @@ void compare_done(struct compare *c)
 {
 	free(c->state);
 	free(c->memo);
+	free(c->taken);
 	free(c->pair);
 	free(c->differs);
 	*c = (struct compare){ 0 };

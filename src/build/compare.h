@@ -31,6 +31,8 @@ struct compare {
 	bool *differs;            /* by symbol number of b: of the functions of a changed
 				   * section those that changed */
 	struct compare_memo *memo;  /* private */
+	uint32_t *taken;            /* parts that were taken for the same on the way to one */
+	size_t nr_taken;
 	unsigned depth;
 };
 
