@@ -157,9 +157,9 @@ def test_busy(stitch, folder):
 def test_several(stitch, folder):
     """Selftests 15 and 16: each patch's at its own transitions; a replaced one's never."""
     prog, one = build(stitch, folder, 'one', 10)
-    _, two = build(stitch, folder, 'two', 20, edit=lambda t: t.replace('tell("', 'tell("2'))
+    _, two = build(stitch, folder, 'two', 20, edit=lambda t: t.replace('tell(0', "tell('2'"))
     _, all_ = build(stitch, folder, 'all', 30, how=['--replace'],
-                    edit=lambda t: t.replace('tell("', 'tell("r'))
+                    edit=lambda t: t.replace('tell(0', "tell('r'"))
     with program(prog) as p:
         for _ in range(1 if SLOW or stitch.has_sanitizers else 3):
             stitch.ok('apply', p.pid, one)

@@ -286,7 +286,7 @@ def test_force(stitch, folder):
         stitch.ok('force', p.pid)
         status, text = end(worker)
         need(status == 0, text)
-        need(state_of(stitch, p) == 'retained', 'its memory was given back')
+        need('retained' in stitch.ok('status', p.pid).stdout, 'its memory was given back')
         p.ask('go')
         p.check(0)
 
@@ -1931,10 +1931,12 @@ def settle(stitch, p, slp, when):
     stitch.ok('status', p.pid)
 
 
-def fault_twice(stitch, prog, slp, fault, action):
-    """While a patch is applied, and while it is reverted."""
+def fault_twice(stitch, prog, slp, fault, action, again=False):
+    """While a patch is applied, and while it is reverted; again: it was there before."""
     with Program([prog]) as p:
         p.check(0)
+        if again:
+            there_and_back(stitch, p, slp, 1)
         done = stitch.run('apply', p.pid, slp, fault=fault)
         if action == 'fail' and done.returncode:
             p.check(0, f'apply {fault}: a failed apply must be taken back')
@@ -1953,6 +1955,37 @@ def fault_twice(stitch, prog, slp, fault, action):
         p.check(0, 'at the end')
         need(not [x for x in stitch.json('list')['processes'] if x['pid'] == p.pid],
              f'{fault}: something is left in the record')
+
+
+def test_stored(stitch, folder):
+    """What the program may have addresses of stays, in one place however often it comes."""
+    prog, slp = make(stitch, folder, 'stored')
+    with Program([prog]) as p:
+        p.check(0)
+        there_and_back(stitch, p, slp, 1)
+        after = len(open(f'/proc/{p.pid}/maps').readlines())
+        there_and_back(stitch, p, slp, 8)
+        need(len(open(f'/proc/{p.pid}/maps').readlines()) == after, 'it takes more each time')
+        need('retained' in stitch.ok('status', p.pid).stdout, 'status tells nothing of it')
+        # Another patch of the same name is another.
+        _, other = make(stitch, folder, 'stored', slp='other.slp', how=['--name', 'fix'],
+                        edit=lambda text: text.replace('"new %d"', '"new  %d"'))
+        there_and_back(stitch, p, other, 2)
+        stitch.ok('apply', '-t', '10', p.pid, other)
+        stitch.refused('already-applied', 'apply', p.pid, slp)
+        stitch.ok('revert', '-t', '10', p.pid)
+        there_and_back(stitch, p, slp, 2)
+
+
+def test_stored_fault(stitch, folder):
+    """Dying while memory that had stayed is used again, and while it is left."""
+    prog, slp = make(stitch, folder, 'stored')
+    for step in ('record-write', 'arena-map', 'arena-mapped', 'arena-write', 'dispatch-write',
+                 'arm-entry', 'settle', 'settle-entry', 'dispatch-unmap', 'restore',
+                 'restore-entry', 'unmap')[::3 if SLOW or stitch.has_sanitizers else 1]:
+        for action in ('kill', 'fail'):
+            for reach in (1, 2):
+                fault_twice(stitch, prog, slp, f'{step}:{action}@{reach}', action, again=True)
 
 
 def test_fault(stitch, folder, step, action):

@@ -29,6 +29,41 @@ static void use_carried(struct emit_job *job, const struct place *p, struct slp_
 	out->addend = p->ref->addend;
 }
 
+/* What compilers make for one function, and no source can take the address of. */
+static bool is_compilers(const struct emit_job *job, const struct place *p)
+{
+	const struct unit *unit = emit_unit_b(job, p->u);
+	const struct unit_part *to = &unit->parts[p->ref->section];
+
+	/* A switch that only looks values up. */
+	if (p->target)
+		return !strncmp(p->target->name, "CSWTCH.", 7) ||
+		       !strncmp(p->target->name, "switch.table.", 13);
+	/* A number, such a table that clang has made, or a table of jumps. */
+	return to->section->flags & SHF_MERGE || strstr(to->section->name, "switch.table.") ||
+	       (to->nr_refs && unit->parts[to->refs[0].section].kind == PART_CODE);
+}
+
+/*
+ * Data of the patch's: where its address may have been put the program may find it when the
+ * patch has long been reverted.
+ */
+static void note_address(struct emit_job *job, const struct place *p)
+{
+	enum part_kind to = emit_unit_b(job, p->u)->parts[p->ref->section].kind;
+	bool is_told = p->part->kind != PART_EH && p->part->kind != PART_LSDA;
+
+	if (is_told && !p->ref->is_access && (to == PART_STRINGS || !is_compilers(job, p)))
+		job->keep_memory = true;
+}
+
+static void use_carried_data(struct emit_job *job, const struct place *p,
+			     struct slp_out_reloc *out)
+{
+	note_address(job, p);
+	use_carried(job, p, out);
+}
+
 /*
  * A word with a personality routine's address: only .eh_frame refers to it, so no function
  * tells where it is in a binary that is matched by functions.  Any other will do.
@@ -54,7 +89,7 @@ static struct err *use_twin_or_carry(struct emit_job *job, const struct place *p
 	if (out->symbol)
 		out->addend = addend_from(job, p);
 	else
-		use_carried(job, p, out);
+		use_carried_data(job, p, out);
 	return NULL;
 }
 
@@ -104,7 +139,7 @@ static struct err *use_constant(struct emit_job *job, const struct place *p,
 	if (emit_state(job, p->u, p->ref->section) == STATE_SAME && p->target &&
 	    !unit_is_numbered(p->target->name, &base))
 		return use_twin_or_carry(job, p, out);
-	use_carried(job, p, out);
+	use_carried_data(job, p, out);
 	return NULL;
 }
 
@@ -215,6 +250,7 @@ struct err *emit_translate(struct emit_job *job, size_t u, const struct unit_par
 	case PART_CODE:
 		return use_function(job, &p, out);
 	case PART_STRINGS:
+		note_address(job, &p);
 		out->symbol = emit_string_symbol(job, u, unit->parts[ref->section].section, ref->at);
 		/* The symbol is the string's start: keep only what counts from the
 		 * end of the instruction. */

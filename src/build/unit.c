@@ -81,6 +81,28 @@ static void resolve_one(const struct unit *unit, struct unit_ref *ref, uint64_t 
 	ref->at = sym->value + (uint64_t)ref->addend + (is_pc ? from : 0);
 }
 
+/* Of a slot of the GOT, which has the address. */
+static bool is_slot(enum reloc_formula formula)
+{
+	return formula == RELOC_GOT_PC || formula == RELOC_GOT_PAGE ||
+	       formula == RELOC_GOT_ABS || formula == RELOC_GOT_BASE;
+}
+
+/* A memory operand there, or one half of two that make it: the other half says which. */
+static bool is_access(const struct arch *arch, const struct section *sec, uint64_t off,
+		      const struct insn *insn, bool found)
+{
+	struct insn low;
+
+	if (arch->pcrel == PCREL_FROM_END)
+		return found && insn->is_pcrel && insn->move != MOVE_ADDR;
+	off &= ~UINT64_C(3);
+	if (arch->pcrel != PCREL_FROM_FIELD || off >= sec->size ||
+	    !arch->decode(sec->data + off, sec->size - off, off, &low))
+		return false;
+	return low.is_page || (low.page_reg >= 0 && !low.is_sum);
+}
+
 static void resolve(const struct unit *unit, struct unit_part *part)
 {
 	const struct arch *arch = unit->image->arch;
@@ -91,16 +113,18 @@ static void resolve(const struct unit *unit, struct unit_part *part)
 		qsort(part->refs, part->nr_refs, sizeof(*part->refs), by_off);
 	for (size_t i = 0; i < part->nr_refs; i++) {
 		struct unit_ref *ref = &part->refs[i];
+		struct insn insn = { 0 };
 		uint64_t from = 0;
-		struct insn insn;
+		bool found = false;
 
 		if (part->kind == PART_CODE && arch->pcrel != PCREL_FROM_FIELD) {
-			bool found = find_insn(arch, sec, ref->off, &at, &insn);
-
+			found = find_insn(arch, sec, ref->off, &at, &insn);
 			from = arch->pcrel == PCREL_FROM_INSN ? at - ref->off :
 			       found ? at + insn.size - ref->off : 4;
 			ref->is_branch = found && insn.is_direct;
 		}
+		ref->is_access = part->kind == PART_CODE && !is_slot(ref->formula) &&
+				 is_access(arch, sec, ref->off, &insn, found);
 		if (ref->formula == RELOC_CALL)
 			ref->is_branch = true;
 		resolve_one(unit, ref, from);

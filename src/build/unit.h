@@ -34,6 +34,7 @@ struct unit_ref {
 	uint8_t size;       /* bytes of the field */
 	bool in_insn;       /* the field is bits of an instruction, which are 0 here */
 	bool is_branch;     /* of a call or jump */
+	bool is_access;     /* of code that reads or writes what is there: no address comes of it */
 	uint32_t section;   /* what it points into, 0: an undefined symbol */
 	uint64_t at;        /* offset there */
 };

@@ -85,14 +85,15 @@ static void show_process(const struct options *options, const struct process *pr
 			 const struct record *record, bool details, json_t *out)
 {
 	json_t *transition = details ? ask_follower(process) : NULL;
-	json_t *root = report_process(process, record);
+	json_t *root = report_process(process, record, details);
 
 	json_object_set_new(root, "transition", transition ? transition : json_null());
 	json_array_append_new(out, root);
 	if (options->json)
 		return;
 	for (size_t i = 0; i < record->nr_patches; i++)
-		print_patch(process, record, record->patches[i], details);
+		if (details || record->patches[i]->state != PATCH_RETAINED)
+			print_patch(process, record, record->patches[i], details);
 	if (transition)
 		print_transition(transition);
 	if (!record->nr_patches && details)
@@ -110,7 +111,7 @@ static int view_one(const struct options *options, pid_t pid, bool details, bool
 	if (!err)
 		err = record_read(process, &record);
 	if (!err) {
-		if (record.nr_patches || !quiet)
+		if (report_has(&record, details) || !quiet)
 			show_process(options, process, &record, details, out);
 		return details && !report_all_good(process, &record) ? EXIT_FAILED :
 								       EXIT_DONE;

@@ -97,7 +97,7 @@ enum stitch_status stitch_list(pid_t pid, char **json, struct stitch_result *res
 	if (!err)
 		err = record_read(process, &record);
 	if (!err) {
-		json_t *root = report_process(process, &record);
+		json_t *root = report_process(process, &record, false);
 
 		*json = json_dumps(root, JSON_COMPACT);
 		json_decref(root);

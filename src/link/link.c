@@ -34,6 +34,7 @@ struct whole {
 	const struct object *const *objects;
 	struct resolver resolver;
 	struct maps maps;     /* with what has been given away of them */
+	const struct record_patch *before; /* whose places are wanted, NULL: any will do */
 	struct linked *linked;
 };
 
@@ -308,21 +309,43 @@ static uint64_t page_of(uint64_t addr)
 	return addr & ~(uint64_t)(PAGE - 1);
 }
 
+static bool is_part(const struct linked_part *out, const struct record_part *part)
+{
+	return part->code.size == out->code.size && part->rodata.size == out->rodata.size &&
+	       part->data.size == out->data.size;
+}
+
+/* Error: no-room. */
+static struct err *find_arena(const struct job *job, struct range *arena)
+{
+	const struct record_patch *before = job->w->before;
+
+	if (before && job->object < before->nr_parts &&
+	    is_part(job->out, &before->parts[job->object])) {
+		arena->start = before->parts[job->object].arena.start;
+		return NULL;
+	}
+	arena->start = maps_find_room(&job->w->maps, job->running->start, job->running->end,
+				      arena->size, job->arch->jump_reach);
+	if (!arena->start)
+		return UNSUPPORTED("no-room", "process %d has no %" PRIu64 " free bytes "
+				   "within reach of %s", job->w->process->pid, arena->size,
+				   job->running->name);
+	maps_take(&job->w->maps, arena->start, arena->size);
+	return NULL;
+}
+
 static struct err *place_arena(struct job *job)
 {
 	struct linked_part *out = job->out;
+	struct err *err;
 
 	out->code.size = maps_whole_pages(out->code.bytes.size);
 	out->rodata.size = maps_whole_pages(out->rodata.bytes.size);
 	out->data.size = maps_whole_pages(out->data.bytes.size);
 	out->arena.size = out->code.size + out->rodata.size + out->data.size;
-	out->arena.start = maps_find_room(&job->w->maps, job->running->start, job->running->end,
-					  out->arena.size, job->arch->jump_reach);
-	if (!out->arena.start)
-		return UNSUPPORTED("no-room", "process %d has no %" PRIu64 " free bytes "
-				   "within reach of %s", job->w->process->pid,
-				   out->arena.size, job->running->name);
-	maps_take(&job->w->maps, out->arena.start, out->arena.size);
+	if ((err = find_arena(job, &out->arena)))
+		return err;
 	out->code.addr = out->arena.start;
 	out->rodata.addr = out->code.addr + out->code.size;
 	out->data.addr = out->rodata.addr + out->rodata.size;
@@ -716,10 +739,10 @@ static struct err *link_parts(struct whole *w, struct job *jobs)
 
 struct err *link_patch(const struct process *process, const struct slp *slp,
 		       const struct object *const *objects, size_t nr_stubs,
-		       struct linked *linked)
+		       const struct record_patch *before, struct linked *linked)
 {
 	struct whole w = { .process = process, .arch = process->arch, .slp = slp,
-			   .objects = objects, .linked = linked };
+			   .objects = objects, .before = before, .linked = linked };
 	AUTO_FREE struct job *jobs = mem_alloc(slp->nr_objects * sizeof(*jobs));
 	struct err *err;
 
@@ -740,6 +763,14 @@ struct err *link_patch(const struct process *process, const struct slp *slp,
 	if (err)
 		linked_done(linked);
 	return err;
+}
+
+bool linked_is_at(const struct linked *linked, const struct record_patch *patch)
+{
+	for (size_t i = 0; i < linked->nr_parts; i++)
+		if (linked->parts[i].arena.start != patch->parts[i].arena.start)
+			return false;
+	return true;
 }
 
 uint64_t linked_memory(const struct linked *linked)

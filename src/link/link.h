@@ -71,18 +71,21 @@ static inline size_t link_stubs_at(const struct arch *arch)
 
 /*
  * objects: which object of the process each object of the patch is; the dispatcher gets
- * room for nr_stubs functions.
+ * room for nr_stubs functions.  Each part is where before has it, if it is not NULL and the
+ * part is as large; else where there is room.
  * Errors: bad-patch, no-room, relocation-unknown, out-of-reach, tls-new, and resolve.h's.
  */
 struct err *link_patch(const struct process *process, const struct slp *slp,
 		       const struct object *const *objects, size_t nr_stubs,
-		       struct linked *linked)
+		       const struct record_patch *before, struct linked *linked)
 	__attribute__((warn_unused_result));
 void linked_done(struct linked *linked);
 #define AUTO_LINKED __attribute__((cleanup(linked_done)))
 
 /* The address of a symbol that the patch defines. */
 uint64_t linked_symbol(const struct linked *linked, const struct slp *slp, uint32_t symbol);
+/* All parts are where a patch has them. */
+bool linked_is_at(const struct linked *linked, const struct record_patch *patch);
 /* The bytes of the target's that all arenas take. */
 uint64_t linked_memory(const struct linked *linked);
 

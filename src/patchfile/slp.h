@@ -83,7 +83,7 @@ struct slp {
 	char *name, *description;
 	char digest[2 * SLP_HASH_SIZE + 1];
 	bool replace;         /* it takes the place of all patches before it */
-	bool keep_memory;     /* addresses of new functions are stored somewhere */
+	bool keep_memory;     /* addresses of its functions or data may be stored somewhere */
 	struct slp_object *objects;
 	size_t nr_objects;
 	uint32_t *section_object; /* by section: the object that it is linked beside */

@@ -113,7 +113,7 @@ bool record_has_eh(const struct record_patch *patch)
 
 struct record_patch *record_find(const struct record *record, const char *name)
 {
-	for (size_t i = 0; i < record->nr_patches; i++)
+	for (size_t i = record->nr_patches; i-- > 0;)
 		if (!strcmp(record->patches[i]->name, name))
 			return record->patches[i];
 	return NULL;
@@ -414,14 +414,14 @@ static json_t *put_patch(const struct record_patch *patch)
 
 	for (size_t i = 0; i < patch->nr_funcs; i++)
 		json_array_append_new(funcs, put_func(&patch->funcs[i]));
-	return json_pack("{ss,ss,so,ss,sI,ss,sb,sb,sb,so,so,so,sI,so,so,so,so,so,so,so}",
+	return json_pack("{ss,ss,so,ss,sI,ss,sb,sb,sb,sb,so,so,so,sI,so,so,so,so,so,so,so}",
 			 "name", patch->name, "digest", patch->digest,
 			 "dispatcher", put_range(patch->dispatcher),
 			 "description", patch->description,
 			 "applied_at", (json_int_t)patch->applied_at,
 			 "state", state_names[patch->state],
 			 "replace", patch->replace, "keep_memory", patch->keep_memory,
-			 "forced", patch->forced,
+			 "had_memory", patch->had_memory, "forced", patch->forced,
 			 "parts", put_parts(patch),
 			 "landings", put_ranges(patch->landings, patch->nr_landings),
 			 "dispatch", put_hex(patch->dispatch),
@@ -455,6 +455,7 @@ static bool get_patch(const json_t *from, struct record_patch *patch)
 	patch->applied_at = (uint64_t)json_integer_value(json_object_get(from, "applied_at"));
 	patch->replace = json_is_true(json_object_get(from, "replace"));
 	patch->keep_memory = json_is_true(json_object_get(from, "keep_memory"));
+	patch->had_memory = json_is_true(json_object_get(from, "had_memory"));
 	patch->forced = json_is_true(json_object_get(from, "forced"));
 	patch->dispatch_bits = (unsigned)bits;
 	if (!get_string(from, "name", &patch->name) ||

@@ -17,7 +17,7 @@
 
 enum {
 	RECORD_SIZE = 1 << 20,
-	RECORD_VERSION = 5,
+	RECORD_VERSION = 6,
 	RECORD_OLD_BYTES = 16,
 	RECORD_CALLBACKS = 4,
 };
@@ -88,7 +88,8 @@ struct record_patch {
 	uint64_t applied_at;  /* seconds since 1970 */
 	enum patch_state state;
 	bool replace;         /* older patches go when it is applied */
-	bool keep_memory;     /* addresses of new code may be stored anywhere */
+	bool keep_memory;     /* addresses of new code or data may be stored anywhere */
+	bool had_memory;      /* that was there, of the same patch, before it was applied again */
 	bool forced;          /* threads were switched unchecked: it stays for ever */
 	struct record_part *parts; /* at least one */
 	size_t nr_parts;
@@ -153,6 +154,7 @@ bool record_has_eh(const struct record_patch *patch);
 void record_func_done(struct record_func *func);
 struct record_patch *record_add(struct record *record);
 void record_remove(struct record *record, struct record_patch *patch);
+/* The newest of that name: others were reverted, and their memory stays. */
 struct record_patch *record_find(const struct record *record, const char *name);
 /* The newest patch in effect that has a function at site, before limit if given. */
 const struct record_func *record_top(const struct record *record, uint64_t site,

@@ -347,7 +347,7 @@ static struct err *check_all(struct job *job, const struct slp *slp, struct link
 		return err;
 	if ((err = refuse_twice(job, slp)) || (err = check_states(job, slp)) ||
 	    (err = find_objects(job->process, slp, &objects)) ||
-	    (err = link_patch(job->process, slp, objects, count_stubs(job, slp), linked)))
+	    (err = link_patch(job->process, slp, objects, count_stubs(job, slp), NULL, linked)))
 		return err;
 	if ((err = prepare_funcs(job, slp, objects, linked, &landings, plan)))
 		return err;
@@ -364,20 +364,60 @@ static void plan_done(struct record_patch *plan)
 	free(plan->landings);
 }
 
+/* The same patch, reverted, all of which is still there and nobody is in. */
+static struct record_patch *find_before(const struct job *job, const struct slp *slp)
+{
+	for (size_t i = job->record.nr_patches; i-- > 0;) {
+		struct record_patch *patch = job->record.patches[i];
+		bool fits = patch->state == PATCH_RETAINED && !patch->forced &&
+			    !record_has_eh(patch) && patch->nr_parts == slp->nr_objects &&
+			    !strcmp(patch->digest, slp->digest);
+
+		for (size_t j = 0; fits && j < patch->nr_funcs; j++)
+			fits = orphans_has_object(job->process, &patch->funcs[j]);
+		if (fits && memory_is_there(job->process, patch))
+			return patch;
+	}
+	return NULL;
+}
+
+/*
+ * Where it was before, if it was: what pointers lead to is there then, and a patch that comes
+ * and goes takes no more memory each time.
+ */
+static struct err *link_again(const struct job *job, const struct slp *slp,
+			      const struct object *const *objects, size_t nr_stubs,
+			      struct linked *linked, struct record_patch **before)
+{
+	struct err *err = NULL;
+
+	*before = find_before(job, slp);
+	if (*before)
+		err = link_patch(job->process, slp, objects, nr_stubs, *before, linked);
+	if (*before && !err && linked_is_at(linked, *before))
+		return NULL;
+	err_free(err);
+	if (*before)
+		linked_done(linked);
+	*before = NULL;
+	return link_patch(job->process, slp, objects, nr_stubs, NULL, linked);
+}
+
 /* The patch as it will be, in the record of this tool only. */
 static struct err *plan_patch(struct job *job, const struct slp *slp,
 			      const struct object *const *objects, struct linked *linked,
 			      struct landings *landings)
 {
 	size_t nr_stubs = count_stubs(job, slp);
-	struct record_patch *patch;
+	struct record_patch *patch, *before;
 	struct err *err;
 
 	if ((err = dispatch_plan(&job->dispatch, job->process, nr_stubs)) ||
-	    (err = link_patch(job->process, slp, objects, nr_stubs, linked)))
+	    (err = link_again(job, slp, objects, nr_stubs, linked, &before)))
 		return err;
 	patch = job->patch = record_add(&job->record);
 	describe(patch, slp, linked);
+	patch->had_memory = before != NULL;
 	describe_livepatch(patch, slp, linked);
 	patch->dispatch = job->dispatch.data.start;
 	patch->dispatch_bits = job->dispatch.bits;
@@ -387,6 +427,9 @@ static struct err *plan_patch(struct job *job, const struct slp *slp,
 	describe_parts(patch, linked);
 	if (slp->replace)
 		add_nops(job, patch);
+	/* In the record the one takes the other's place with one store. */
+	if (before)
+		record_remove(&job->record, before);
 	return NULL;
 }
 
@@ -565,7 +608,7 @@ static struct err *recover(struct job *job)
 		dispatch_done(&job->dispatch);
 		if (err)
 			return err_wrap(err, "ending what an earlier stitch began");
-		if (job->result->retained)
+		if (job->result->retained && job->patch && job->patch->state != PATCH_RETAINED)
 			break; /* a later command returns its memory */
 		if (job->result->pending)
 			return err_new(ERR_NOT_NOW, "transition", "process %d: the "
@@ -615,6 +658,7 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 
 	if (!err)
 		err = recover(&job);
+	job.result->retained = false; /* of the one that was in the way */
 	if (!err)
 		err = check_all(&job, slp, &linked, &plan);
 	plan_done(&plan);

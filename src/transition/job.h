@@ -36,13 +36,20 @@ struct err *job_set_state(struct job *job, enum patch_state state)
 
 /* ---- memory.c: the memory of a patch -------------------------------------- */
 
-/* Maps all that the record has of it: arena, landings, dispatcher. */
+/* Maps all that the record has of it and was not there: arena, landings, dispatcher. */
 struct err *memory_map(struct job *job) __attribute__((warn_unused_result));
 struct err *memory_write(const struct job *job, const struct linked *linked,
 			 const struct landings *landings) __attribute__((warn_unused_result));
 /* Only the dispatcher, for a patch that is there. */
 struct err *memory_map_dispatch(struct job *job) __attribute__((warn_unused_result));
 struct err *memory_unmap_dispatch(struct job *job) __attribute__((warn_unused_result));
+/* All of a patch's arena is where the record has it. */
+bool memory_is_there(const struct process *process, const struct record_patch *patch);
+/*
+ * Nothing leads to the patch any more, but pointers to what it has may be anywhere: what no
+ * pointer leads to goes, the rest stays, to be used again should the patch come again.
+ */
+struct err *memory_retain(struct job *job) __attribute__((warn_unused_result));
 /*
  * Nothing leads to the patch (any more): out of memory and out of the record, which
  * goes, too, when it would be empty.

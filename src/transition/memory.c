@@ -11,8 +11,7 @@
 #include "remote.h"
 #include "runtime.h"
 
-/* What a patch has in the process; the array is the caller's to free. */
-static size_t list_arena(const struct record_patch *patch, struct remote_mapping **list)
+static size_t list_parts(const struct record_patch *patch, struct remote_mapping **list)
 {
 	size_t nr = 0;
 
@@ -26,10 +25,22 @@ static size_t list_arena(const struct record_patch *patch, struct remote_mapping
 		*ARRAY_ADD(*list, nr) = (struct remote_mapping){ part->data,
 							  PROT_READ | PROT_WRITE, 0 };
 	}
+	return nr;
+}
+
+static size_t list_landings(const struct record_patch *patch, struct remote_mapping **list,
+			    size_t nr)
+{
 	for (size_t i = 0; i < patch->nr_landings; i++)
 		*ARRAY_ADD(*list, nr) = (struct remote_mapping){ patch->landings[i],
 							  PROT_READ | PROT_EXEC, 0 };
 	return nr;
+}
+
+/* What a patch has in the process; the array is the caller's to free. */
+static size_t list_arena(const struct record_patch *patch, struct remote_mapping **list)
+{
+	return list_landings(patch, list, list_parts(patch, list));
 }
 
 static size_t list_dispatch(const struct job *job, struct remote_mapping **list, size_t nr)
@@ -57,9 +68,10 @@ static struct err *map_all(const struct job *job, const struct remote_mapping *l
 struct err *memory_map(struct job *job)
 {
 	AUTO_FREE struct remote_mapping *list = NULL;
-	size_t nr = list_arena(job->patch, &list);
+	size_t nr = job->patch->had_memory ? 0 : list_parts(job->patch, &list);
 	struct err *err;
 
+	nr = list_landings(job->patch, &list, nr);
 	nr = list_dispatch(job, &list, nr);
 	err = map_all(job, list, nr);
 	if (!err)
@@ -76,12 +88,17 @@ struct err *memory_map_dispatch(struct job *job)
 	return map_all(job, list, nr);
 }
 
+/*
+ * Code and constants that were there come out as they were, but for what leads to versions.
+ * Variables that the process may be using keep their values.
+ */
 static struct err *write_part(const struct job *job, const struct linked_part *part)
 {
 	const struct link_group *groups[] = { &part->code, &part->rodata, &part->data };
+	unsigned nr = job->patch->had_memory ? 2 : 3;
 	struct err *err = NULL;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(groups) && !err; i++)
+	for (unsigned i = 0; i < nr && !err; i++)
 		err = process_write(job->process, groups[i]->addr, groups[i]->bytes.data,
 				    groups[i]->bytes.size);
 	return err;
@@ -131,6 +148,16 @@ static bool is_empty(const struct job *job, struct range range)
 	return true;
 }
 
+/* Memory of that kind, at least so much, that is of no file. */
+static bool is_mapped(const struct process *process, const struct remote_mapping *m)
+{
+	const struct map *map = maps_find(&process->maps, m->range.start);
+
+	return map && !map->inode && !map->shared &&
+	       map->end >= m->range.start + m->range.size &&
+	       map->write == !!(m->prot & PROT_WRITE) && map->exec == !!(m->prot & PROT_EXEC);
+}
+
 /*
  * Does this part of the patch stand there?  A tool that died while it mapped may have left
  * some, and the process may have mapped something of its own where the others would have
@@ -144,8 +171,7 @@ static bool is_there(const struct job *job, const struct remote_mapping *m)
 	uint64_t end = m->range.start + m->range.size;
 	bool is_exact;
 
-	if (!map || map->inode || map->shared || map->end < end ||
-	    map->write != !!(m->prot & PROT_WRITE) || map->exec != !!(m->prot & PROT_EXEC))
+	if (!is_mapped(job->process, m))
 		return false;
 	is_exact = map->start == m->range.start && map->end == end;
 	if (m->range.start == job->patch->dispatch)
@@ -220,6 +246,51 @@ static struct err *unmap_all(struct job *job, bool last)
 		return err;
 	event("unmapped patch=%s", job->patch->name);
 	return event_step("unmapped");
+}
+
+bool memory_is_there(const struct process *process, const struct record_patch *patch)
+{
+	AUTO_FREE struct remote_mapping *list = NULL;
+	size_t nr = list_parts(patch, &list);
+
+	for (size_t i = 0; i < nr; i++)
+		if (!is_mapped(process, &list[i]))
+			return false;
+	return true;
+}
+
+/* Nobody can be in a landing; one that another patch's callers come by is that one's now. */
+static struct err *unmap_landings(struct job *job)
+{
+	AUTO_FREE struct remote_mapping *list = NULL;
+	AUTO_FREE struct remote_plan *plan = NULL;
+	size_t nr;
+	struct err *err;
+
+	if (!job->patch->nr_landings)
+		return NULL;
+	record_hand_on_landings(&job->record, job->patch);
+	nr = list_landings(job->patch, &list, 0);
+	if ((err = record_write(job->process, &job->record)) || !nr ||
+	    (err = process_refresh(job->process)))
+		return err;
+	plan = mem_alloc(nr * sizeof(*plan));
+	nr = plan_unmap(job, list, nr, plan);
+	if ((err = event_step("unmap")) || (nr && (err = remote_run(job->process, plan, nr))))
+		return err;
+	job->patch->nr_landings = 0;
+	return NULL;
+}
+
+struct err *memory_retain(struct job *job)
+{
+	struct err *err;
+
+	job->result->retained = true;
+	if ((err = memory_unmap_dispatch(job)) ||
+	    (!job->patch->forced && (err = unmap_landings(job))))
+		return err;
+	return job_set_state(job, PATCH_RETAINED);
 }
 
 struct err *memory_drop(struct job *job)

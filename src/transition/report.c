@@ -97,13 +97,23 @@ bool report_all_good(const struct process *process, const struct record *record)
 	return true;
 }
 
-json_t *report_process(const struct process *process, const struct record *record)
+bool report_has(const struct record *record, bool reverted)
+{
+	for (size_t i = 0; i < record->nr_patches; i++)
+		if (reverted || record->patches[i]->state != PATCH_RETAINED)
+			return true;
+	return false;
+}
+
+json_t *report_process(const struct process *process, const struct record *record,
+		       bool reverted)
 {
 	json_t *patches = json_array();
 
 	for (size_t i = 0; i < record->nr_patches; i++)
-		json_array_append_new(patches, json_patch(process, record,
-							  record->patches[i]));
+		if (reverted || record->patches[i]->state != PATCH_RETAINED)
+			json_array_append_new(patches, json_patch(process, record,
+								  record->patches[i]));
 	return json_pack("{si,ss,so}", "pid", process->pid, "comm", process->comm,
 			 "patches", patches);
 }

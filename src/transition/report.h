@@ -20,7 +20,11 @@ bool report_all_good(const struct process *process, const struct record *record)
 /* A tool was killed at work on it. */
 bool report_is_interrupted(const struct record_patch *patch);
 
-/* As `stitch list --json` prints it. The caller owns the result. */
-json_t *report_process(const struct process *process, const struct record *record);
+/* There is a patch; reverted: or one was, and its memory stays. */
+bool report_has(const struct record *record, bool reverted);
+/* As `stitch list --json` prints it, or with reverted `stitch status`. The caller owns the
+ * result. */
+json_t *report_process(const struct process *process, const struct record *record,
+		       bool reverted);
 
 #endif

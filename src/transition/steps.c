@@ -438,6 +438,7 @@ static struct err *finish_disabling(struct job *job);
 static struct err *drop_superseded(struct job *job)
 {
 	struct record_patch *newest = job->patch;
+	bool retained = job->result->retained;
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < job->record.nr_patches && !err;) {
@@ -450,6 +451,7 @@ static struct err *drop_superseded(struct job *job)
 		i += job->record.nr_patches == nr;
 	}
 	job->patch = newest;
+	job->result->retained = retained; /* that is said of the newest */
 	return err;
 }
 
@@ -604,10 +606,25 @@ static struct err *restore_entries(struct job *job)
 	return err;
 }
 
-/* Pointers to new functions, libgcc's list, or forced threads may lead there for ever. */
-static bool must_stay(const struct record_patch *patch)
+/* Of what has been unloaded nobody keeps a pointer: it would lead to its own constants, too. */
+static bool has_object(const struct job *job)
 {
-	return patch->keep_memory || record_has_eh(patch) || patch->forced;
+	for (size_t i = 0; i < job->patch->nr_funcs; i++)
+		if (!is_gone(job, &job->patch->funcs[i]))
+			return true;
+	return !job->patch->nr_funcs;
+}
+
+/*
+ * Pointers to new functions or to constants and variables, libgcc's list, or forced threads
+ * may lead there for ever.
+ */
+static bool must_stay(const struct job *job)
+{
+	const struct record_patch *patch = job->patch;
+
+	return record_has_eh(patch) || patch->forced ||
+	       (patch->keep_memory && !job->alone && has_object(job));
 }
 
 /* Nothing leads to the patch: when nobody is in it any more it goes. */
@@ -642,13 +659,7 @@ static struct err *finish_disabling(struct job *job)
 	if (err)
 		return err;
 	steps_let_go(job);
-	if (must_stay(job->patch)) {
-		job->result->retained = true;
-		if ((err = memory_unmap_dispatch(job)))
-			return err;
-		return job_set_state(job, PATCH_RETAINED);
-	}
-	return memory_drop(job);
+	return must_stay(job) ? memory_retain(job) : memory_drop(job);
 }
 
 /* Enabling had not come to its first thread: nothing has to be switched back. */
@@ -756,8 +767,9 @@ struct err *steps_disable(struct job *job)
 		return finish_disabling(job);
 	case PATCH_LOADING:
 		/* Those whose pre_patch had run before something else failed. */
-		err = callbacks_run(job, CALLBACK_POST_UNPATCH);
-		return err ? err : memory_drop(job);
+		if ((err = callbacks_run(job, CALLBACK_POST_UNPATCH)))
+			return err;
+		return job->patch->had_memory ? memory_retain(job) : memory_drop(job);
 	default:
 		return memory_drop(job);
 	}
@@ -830,7 +842,7 @@ struct err *steps_disable_alone(struct job *job)
 		return err;
 	if ((err = callbacks_run(job, CALLBACK_POST_UNPATCH)))
 		return err;
-	if (!must_stay(job->patch))
+	if (!must_stay(job))
 		return memory_drop(job);
 	/* A later command asks the unwinder to forget it first, with all threads held. */
 	job->result->retained = true;

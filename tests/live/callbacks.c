@@ -6,12 +6,16 @@
 #include "live.h"
 #include <stitch/livepatch.h> //+
 
-// What callbacks have to say, for the program to tell.
+// What callbacks have to say, for the program to tell.  It is said without a text of the
+// patch's own: a patch whose texts the program may keep does not go back whole.
+enum { PRE, POST, PRE_UN, POST_UN };
+static const char *const words[] = { "pre", "post", "pre_un", "post_un" };
 char story[1000];
 volatile int answer, crash; char hang[200];
-NOINLINE void tell(const char *what, const char *name) {
+NOINLINE void tell(char who, int what, const char *name) {
 	size_t n = strlen(story);
-	snprintf(story + n, sizeof(story) - n, "%s%s:%s", n ? " " : "", what, name);
+	snprintf(story + n, sizeof(story) - n, "%s%.1s%s:%s", n ? " " : "", &who, words[what],
+		 name);
 }
 
 static int pipe_fd[2];
@@ -48,7 +52,7 @@ static void *sleeper(void *arg) { for (;;) f(77); return arg; }
 #ifdef KLP_CALLBACK_STACK
 static int pre(struct klp_object *obj) {
 	volatile double d[16];
-	tell("pre", obj->name);
+	tell(0, PRE, obj->name);
 	for (int i = 0; i < 16; i++) d[i] = i * 3.5;
 	errno = 99;
 	if (crash) *(volatile int *)8 = 1;
@@ -56,9 +60,9 @@ static int pre(struct klp_object *obj) {
 	(void)d;
 	return answer;
 }
-static void post(struct klp_object *obj) { tell("post", obj->name); }
-static void pre_un(struct klp_object *obj) { tell("pre_un", obj->name); }
-static void post_un(struct klp_object *obj) { tell("post_un", obj->name); }
+static void post(struct klp_object *obj) { tell(0, POST, obj->name); }
+static void pre_un(struct klp_object *obj) { tell(0, PRE_UN, obj->name); }
+static void post_un(struct klp_object *obj) { tell(0, POST_UN, obj->name); }
 KLP_PRE_PATCH_CALLBACK(pre)
 KLP_POST_PATCH_CALLBACK(post)
 KLP_PRE_UNPATCH_CALLBACK(pre_un)
