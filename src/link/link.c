@@ -765,11 +765,20 @@ struct err *link_patch(const struct process *process, const struct slp *slp,
 	return err;
 }
 
-bool linked_is_at(const struct linked *linked, const struct record_patch *patch)
+bool linked_is_there(const struct process *process, const struct linked *linked,
+		     const struct record_patch *patch)
 {
-	for (size_t i = 0; i < linked->nr_parts; i++)
-		if (linked->parts[i].arena.start != patch->parts[i].arena.start)
+	for (size_t i = 0; i < linked->nr_parts; i++) {
+		const struct linked_part *part = &linked->parts[i];
+		/* Behind it is what each time is written anew. */
+		size_t size = part->islands - part->code.addr;
+		AUTO_FREE uint8_t *now = mem_alloc(size + 1);
+
+		if (part->arena.start != patch->parts[i].arena.start ||
+		    !process_try_read(process, part->code.addr, now, size) ||
+		    memcmp(now, part->code.bytes.data, size))
 			return false;
+	}
 	return true;
 }
 

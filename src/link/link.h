@@ -84,8 +84,9 @@ void linked_done(struct linked *linked);
 
 /* The address of a symbol that the patch defines. */
 uint64_t linked_symbol(const struct linked *linked, const struct slp *slp, uint32_t symbol);
-/* All parts are where a patch has them. */
-bool linked_is_at(const struct linked *linked, const struct record_patch *patch);
+/* All parts are where a patch of the process has them, and so is their code, to the byte. */
+bool linked_is_there(const struct process *process, const struct linked *linked,
+		     const struct record_patch *patch);
 /* The bytes of the target's that all arenas take. */
 uint64_t linked_memory(const struct linked *linked);
 

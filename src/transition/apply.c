@@ -394,7 +394,7 @@ static struct err *link_again(const struct job *job, const struct slp *slp,
 	*before = find_before(job, slp);
 	if (*before)
 		err = link_patch(job->process, slp, objects, nr_stubs, *before, linked);
-	if (*before && !err && linked_is_at(linked, *before))
+	if (*before && !err && linked_is_there(job->process, linked, *before))
 		return NULL;
 	err_free(err);
 	if (*before)
