@@ -1960,6 +1960,8 @@ def fault_twice(stitch, prog, slp, fault, action, again=False):
 def test_stored(stitch, folder):
     """What the program may have addresses of stays, in one place however often it comes."""
     prog, slp = make(stitch, folder, 'stored')
+    _, other = make(stitch, folder, 'stored', slp='other.slp', how=['--name', 'fix'],
+                    edit=lambda text: text.replace('"new %d"', '"new  %d"'))
     with Program([prog]) as p:
         p.check(0)
         there_and_back(stitch, p, slp, 1)
@@ -1968,8 +1970,6 @@ def test_stored(stitch, folder):
         need(len(open(f'/proc/{p.pid}/maps').readlines()) == after, 'it takes more each time')
         need('retained' in stitch.ok('status', p.pid).stdout, 'status tells nothing of it')
         # Another patch of the same name is another.
-        _, other = make(stitch, folder, 'stored', slp='other.slp', how=['--name', 'fix'],
-                        edit=lambda text: text.replace('"new %d"', '"new  %d"'))
         there_and_back(stitch, p, other, 2)
         stitch.ok('apply', '-t', '10', p.pid, other)
         stitch.refused('already-applied', 'apply', p.pid, slp)
