@@ -160,3 +160,23 @@ bool arch_dispatch_undo(const struct arch *arch, struct regs *regs, bool is_stub
 	regs_set(arch, regs, arch->sp_off, sp);
 	return true;
 }
+
+enum reloc_formula arch_reloc_slot(enum reloc_formula formula)
+{
+	switch (formula) {
+	case RELOC_GOT_PAGE:
+	case RELOC_GOT_ABS:
+	case RELOC_GOT_BASE:
+		return RELOC_GOT_PC;
+	case RELOC_GOT_TP_PAGE:
+	case RELOC_GOT_TP_ABS:
+	case RELOC_GOT_TP_BASE:
+		return RELOC_GOT_TP;
+	case RELOC_TLS_GD_BASE:
+		return RELOC_TLS_GD;
+	case RELOC_TLS_LD_BASE:
+		return RELOC_TLS_LD;
+	default:
+		return formula;
+	}
+}

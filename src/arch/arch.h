@@ -595,6 +595,11 @@ bool arch_is_restart(int64_t result);
 struct arch_call arch_call_of(const struct insn *insn, unsigned col);
 
 const struct reloc_type *arch_reloc(const struct arch *arch, uint32_t type);
+/*
+ * The formula whose slot of the GOT one uses, for several share a slot: its page and the rest
+ * of its address; any other is its own.
+ */
+enum reloc_formula arch_reloc_slot(enum reloc_formula formula);
 
 uint64_t regs_get(const struct arch *arch, const struct regs *regs, size_t off);
 void regs_set(const struct arch *arch, struct regs *regs, size_t off, uint64_t v);

@@ -81,13 +81,6 @@ static void resolve_one(const struct unit *unit, struct unit_ref *ref, uint64_t 
 	ref->at = sym->value + (uint64_t)ref->addend + (is_pc ? from : 0);
 }
 
-/* Of a slot of the GOT, which has the address. */
-static bool is_slot(enum reloc_formula formula)
-{
-	return formula == RELOC_GOT_PC || formula == RELOC_GOT_PAGE ||
-	       formula == RELOC_GOT_ABS || formula == RELOC_GOT_BASE;
-}
-
 /* A memory operand there, or one half of two that make it: the other half says which. */
 static bool is_access(const struct arch *arch, const struct section *sec, uint64_t off,
 		      const struct insn *insn, bool found)
@@ -123,7 +116,9 @@ static void resolve(const struct unit *unit, struct unit_part *part)
 			       found ? at + insn.size - ref->off : 4;
 			ref->is_branch = found && insn.is_direct;
 		}
-		ref->is_access = part->kind == PART_CODE && !is_slot(ref->formula) &&
+		/* A slot of the GOT has the address. */
+		ref->is_access = part->kind == PART_CODE &&
+				 arch_reloc_slot(ref->formula) != RELOC_GOT_PC &&
 				 is_access(arch, sec, ref->off, &insn, found);
 		if (ref->formula == RELOC_CALL)
 			ref->is_branch = true;

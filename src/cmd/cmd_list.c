@@ -92,7 +92,7 @@ static void show_process(const struct options *options, const struct process *pr
 	if (options->json)
 		return;
 	for (size_t i = 0; i < record->nr_patches; i++)
-		if (details || record->patches[i]->state != PATCH_RETAINED)
+		if (report_shows(record->patches[i], details))
 			print_patch(process, record, record->patches[i], details);
 	if (transition)
 		print_transition(transition);

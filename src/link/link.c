@@ -136,31 +136,10 @@ static const struct symbol *symbol_of(const struct job *job, uint32_t symbol)
 	return &job->slp->image->symtab.symbols[symbol];
 }
 
-/* Several relocations share a slot: its page and the rest of its address. */
-static enum reloc_formula slot_of(enum reloc_formula formula)
-{
-	switch (formula) {
-	case RELOC_GOT_PAGE:
-	case RELOC_GOT_ABS:
-	case RELOC_GOT_BASE:
-		return RELOC_GOT_PC;
-	case RELOC_GOT_TP_PAGE:
-	case RELOC_GOT_TP_ABS:
-	case RELOC_GOT_TP_BASE:
-		return RELOC_GOT_TP;
-	case RELOC_TLS_GD_BASE:
-		return RELOC_TLS_GD;
-	case RELOC_TLS_LD_BASE:
-		return RELOC_TLS_LD;
-	default:
-		return formula;
-	}
-}
-
 static struct entry *find_entry(const struct job *job, enum reloc_formula formula,
 				uint32_t symbol)
 {
-	formula = slot_of(formula);
+	formula = arch_reloc_slot(formula);
 	for (size_t i = 0; i < job->nr_entries; i++)
 		if (job->entries[i].formula == formula && job->entries[i].symbol == symbol)
 			return &job->entries[i];
@@ -177,7 +156,7 @@ static bool is_in_other_part(const struct job *job, const struct symbol *sym)
 static bool needs_entry(const struct job *job, const struct reloc_type *type,
 			uint32_t symbol)
 {
-	switch (slot_of(type->formula)) {
+	switch (arch_reloc_slot(type->formula)) {
 	case RELOC_GOT_PC:
 	case RELOC_GOT_TP:
 	case RELOC_TLS_GD:
@@ -209,7 +188,7 @@ static struct err *count_relocs(struct job *job, uint32_t section)
 			   !find_entry(job, type->formula, relocs[i].symbol)) {
 			struct entry *entry = ARRAY_ADD(job->entries, job->nr_entries);
 
-			entry->formula = slot_of(type->formula);
+			entry->formula = arch_reloc_slot(type->formula);
 			entry->symbol = relocs[i].symbol;
 		}
 	}

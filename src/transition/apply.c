@@ -389,17 +389,17 @@ static struct err *link_again(const struct job *job, const struct slp *slp,
 			      const struct object *const *objects, size_t nr_stubs,
 			      struct linked *linked, struct record_patch **before)
 {
-	struct err *err = NULL;
+	struct err *err;
 
 	*before = find_before(job, slp);
-	if (*before)
+	if (*before) {
 		err = link_patch(job->process, slp, objects, nr_stubs, *before, linked);
-	if (*before && !err && linked_is_there(job->process, linked, *before))
-		return NULL;
-	err_free(err);
-	if (*before)
+		if (!err && linked_is_there(job->process, linked, *before))
+			return NULL;
+		err_free(err);
 		linked_done(linked);
-	*before = NULL;
+		*before = NULL;
+	}
 	return link_patch(job->process, slp, objects, nr_stubs, NULL, linked);
 }
 

@@ -209,19 +209,25 @@ static size_t plan_unmap(const struct job *job, const struct remote_mapping *lis
 	return n;
 }
 
+/* What of the list is there. */
+static struct err *unmap_list(const struct job *job, const struct remote_mapping *list,
+			      size_t nr)
+{
+	AUTO_FREE struct remote_plan *plan = mem_alloc(nr * sizeof(*plan));
+
+	nr = plan_unmap(job, list, nr, plan);
+	return nr ? remote_run(job->process, plan, nr) : NULL;
+}
+
 struct err *memory_unmap_dispatch(struct job *job)
 {
 	AUTO_FREE struct remote_mapping *list = NULL;
-	AUTO_FREE struct remote_plan *plan = NULL;
 	size_t nr = list_dispatch(job, &list, 0);
 	struct err *err = process_refresh(job->process);
 
 	if (err || !nr)
 		return err;
-	plan = mem_alloc(nr * sizeof(*plan));
-	nr = plan_unmap(job, list, nr, plan);
-	if ((err = event_step("dispatch-unmap")) ||
-	    (nr && (err = remote_run(job->process, plan, nr))))
+	if ((err = event_step("dispatch-unmap")) || (err = unmap_list(job, list, nr)))
 		return err;
 	job->patch->dispatch = 0;
 	event("returned dispatcher patch=%s", job->patch->name);
@@ -263,7 +269,6 @@ bool memory_is_there(const struct process *process, const struct record_patch *p
 static struct err *unmap_landings(struct job *job)
 {
 	AUTO_FREE struct remote_mapping *list = NULL;
-	AUTO_FREE struct remote_plan *plan = NULL;
 	size_t nr;
 	struct err *err;
 
@@ -274,9 +279,7 @@ static struct err *unmap_landings(struct job *job)
 	if ((err = record_write(job->process, &job->record)) || !nr ||
 	    (err = process_refresh(job->process)))
 		return err;
-	plan = mem_alloc(nr * sizeof(*plan));
-	nr = plan_unmap(job, list, nr, plan);
-	if ((err = event_step("unmap")) || (nr && (err = remote_run(job->process, plan, nr))))
+	if ((err = event_step("unmap")) || (err = unmap_list(job, list, nr)))
 		return err;
 	job->patch->nr_landings = 0;
 	return NULL;

@@ -97,10 +97,15 @@ bool report_all_good(const struct process *process, const struct record *record)
 	return true;
 }
 
+bool report_shows(const struct record_patch *patch, bool reverted)
+{
+	return reverted || patch->state != PATCH_RETAINED;
+}
+
 bool report_has(const struct record *record, bool reverted)
 {
 	for (size_t i = 0; i < record->nr_patches; i++)
-		if (reverted || record->patches[i]->state != PATCH_RETAINED)
+		if (report_shows(record->patches[i], reverted))
 			return true;
 	return false;
 }
@@ -111,7 +116,7 @@ json_t *report_process(const struct process *process, const struct record *recor
 	json_t *patches = json_array();
 
 	for (size_t i = 0; i < record->nr_patches; i++)
-		if (reverted || record->patches[i]->state != PATCH_RETAINED)
+		if (report_shows(record->patches[i], reverted))
 			json_array_append_new(patches, json_patch(process, record,
 								  record->patches[i]));
 	return json_pack("{si,ss,so}", "pid", process->pid, "comm", process->comm,

@@ -20,7 +20,8 @@ bool report_all_good(const struct process *process, const struct record *record)
 /* A tool was killed at work on it. */
 bool report_is_interrupted(const struct record_patch *patch);
 
-/* There is a patch; reverted: or one was, and its memory stays. */
+/* The patch is there; reverted: or it was, and its memory stays.  And is any? */
+bool report_shows(const struct record_patch *patch, bool reverted);
 bool report_has(const struct record *record, bool reverted);
 /* As `stitch list --json` prints it, or with reverted `stitch status`. The caller owns the
  * result. */
