@@ -211,6 +211,17 @@ def end(worker, timeout=PATIENCE + 10):
     return worker.returncode, out + err
 
 
+def read_until(stream, what, times):
+    """What a stream says up to the line that has this for so many times, or to its end."""
+    said = ''
+    for line in stream:
+        said += line
+        times -= what in line
+        if times <= 0:
+            break
+    return said
+
+
 def wait_for(what, text, seconds=10):
     stop = time.time() + seconds * SLOWER
     while not what():
@@ -404,11 +415,15 @@ def test_suspended_hold(stitch, folder):
         need(p.ask('fill') == 'ok', 'fill')
         before = status_field(p.pid, 'VmPTE')
         need(p.ask('begin') == 'ok', 'begin')
-        said = stitch.run('-v', 'apply', '-t', 2 * SLOWER, p.pid, slp).stderr
+        # So many looks, however long one takes here: a machine beside others is slow at times.
+        worker = follow(stitch, '-v', 'apply', '-t', PATIENCE, p.pid, slp)
+        said = read_until(worker.stderr, 'suspended stack at=', 6)
+        worker.send_signal(signal.SIGINT)
+        need(end(worker)[0] != 0 and state_of(stitch, p) is None, said)
         # Some ports hold all threads to change entries, too.
-        tries = said.partition('switches stacks')[2].partition('undoing patch')[0]
+        tries = said.partition('switches stacks')[2]
         found, held = tries.count('suspended stack at='), tries.count('stopped threads=')
-        need(found > 2 and 1 <= held <= 1 + found / 4 and '[suspended]' in said,
+        need(found > 4 and 1 <= held <= 1 + found / 4,
              f'{found} times found, {held} times held: {said[-300:]}')
         need(status_field(p.pid, 'VmPTE') < before + 1000, 'memory that nobody used was read')
         need(p.ask('end') == '1 7', 'a mix of versions')
