@@ -945,12 +945,46 @@ def test_fault_replace(stitch, folder):
 
 
 def test_vfork(stitch, folder):
-    """The parent of a vfork stands in the kernel; it is waited for."""
+    """Of a thread that vforks without pause."""
     prog, slp = make(stitch, folder, 'plain_vfork')
     with Program([prog]) as p:
         for v in (1, 0) * (2 if SLOW else 5):
             stitch.ok(*(('apply', '-t', '90', p.pid, slp) if v else ('revert', '-t', '90', p.pid)))
             p.check(v)
+
+
+def test_vfork_waits(stitch, folder):
+    """
+    The parent of a vfork stands from when that is told of: it is switched, and held, with its
+    child, which lives on.  One that was in it before is waited for.
+    """
+    prog, slp = make(stitch, folder, 'vfork_waits')
+    for way, value in (('go', 1000), ('cancel', 1)):
+        with Program([prog]) as p:
+            worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
+            wait_for(lambda p=p: state_of(stitch, p) == 'enabling', 'not started')
+            wait_until_waiting(stitch, p)
+            need(p.ask('vfork') == 'ok', 'no vfork')
+            if way == 'go':
+                p.ask('go')
+            else:
+                stitch.ok('cancel', p.pid)
+            status, text = end(worker)
+            need((status == 0) == (way == 'go') and p.ask('waits') == 'ok', f'{way}: {text}')
+            p.check(int(way == 'go'), way)
+            if way == 'go':
+                done = stitch.run('-v', 'revert', '-t', '0.5', p.pid)
+                need(done.returncode == 3 and 'child pid=' not in done.stderr,
+                     done.stderr[-500:])
+                p.check(1, 'not reverted')
+            need(p.ask('end') == f'{value} {value}', 'not at the end of its process')
+            if way == 'go':
+                worker = follow(stitch, 'revert', '-t', PATIENCE, p.pid)
+                wait_for(lambda p=p: state_of(stitch, p) == 'disabling', 'not started')
+                wait_until_waiting(stitch, p)
+                p.ask('go')
+                need(end(worker)[0] == 0, 'not reverted')
+                p.check(0, 'reverted')
 
 
 def test_asleep(stitch, folder):

@@ -30,27 +30,17 @@ void object_load_symbols(const struct object *object)
 static const struct {
 	const char *name;
 	enum unwind_switch what;
-	bool is_vfork;
 } switch_names[] = {
-	{ "__longjmp", SWITCH_AWAY, false }, { "____longjmp_chk", SWITCH_AWAY, false },
-	{ "setcontext", SWITCH_AWAY, false }, { "swapcontext", SWITCH_AWAY, false },
-	{ "__start_context", SWITCH_AWAY, false },
+	{ "__longjmp", SWITCH_AWAY }, { "____longjmp_chk", SWITCH_AWAY },
+	{ "setcontext", SWITCH_AWAY }, { "swapcontext", SWITCH_AWAY },
+	{ "__start_context", SWITCH_AWAY },
 	/* of a vDSO: where the thread really is only the kernel knows, until it calls it */
-	{ "__kernel_restart_syscall", SWITCH_AWAY, false },
-	/* its child uses the parent's stack, and its return address is off it */
-	{ "vfork", SWITCH_AWAY, true }, { "__vfork", SWITCH_AWAY, true },
-	{ "__libc_vfork", SWITCH_AWAY, true },
-	{ "_Unwind_RaiseException", SWITCH_IN_PLACE, false },
-	{ "_Unwind_Resume", SWITCH_IN_PLACE, false },
-	{ "_Unwind_Resume_or_Rethrow", SWITCH_IN_PLACE, false },
-	{ "_Unwind_ForcedUnwind", SWITCH_IN_PLACE, false },
+	{ "__kernel_restart_syscall", SWITCH_AWAY },
+	{ "_Unwind_RaiseException", SWITCH_IN_PLACE },
+	{ "_Unwind_Resume", SWITCH_IN_PLACE },
+	{ "_Unwind_Resume_or_Rethrow", SWITCH_IN_PLACE },
+	{ "_Unwind_ForcedUnwind", SWITCH_IN_PLACE },
 };
-
-/* A return address in a register is the child's own. */
-static bool is_switch(const struct object *object, unsigned n)
-{
-	return !switch_names[n].is_vfork || !object->image->arch->unwind->ra_in_register;
-}
 
 static void add_switch(struct object *object, uint64_t vaddr, enum unwind_switch what)
 {
@@ -62,7 +52,7 @@ static void add_from_symtab(struct object *object, const struct symtab *tab)
 {
 	for (size_t i = 0; i < tab->nr; i++)
 		for (unsigned j = 0; j < ARRAY_SIZE(switch_names); j++)
-			if (tab->symbols[i].section != SHN_UNDEF && is_switch(object, j) &&
+			if (tab->symbols[i].section != SHN_UNDEF &&
 			    !strcmp(tab->symbols[i].name, switch_names[j].name))
 				add_switch(object, tab->symbols[i].value, switch_names[j].what);
 }
@@ -73,8 +63,7 @@ static void find_switches(struct object *object)
 
 	object->has_switches = true;
 	for (unsigned i = 0; i < ARRAY_SIZE(switch_names); i++)
-		if (is_switch(object, i) &&
-		    image_find_hashed(object->image, switch_names[i].name, &vaddr))
+		if (image_find_hashed(object->image, switch_names[i].name, &vaddr))
 			add_switch(object, vaddr, switch_names[i].what);
 	/* A static program has them, if at all, in the table that strip takes. */
 	if (!image_find_segment(object->image, PT_INTERP) && object->is_program) {

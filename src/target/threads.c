@@ -24,6 +24,7 @@
 enum {
 	RELEASE_MS = 5000,
 	SEIZE_MS = 5000,
+	STUCK_MS = 20,       /* others are not held longer for one that cannot be interrupted */
 	MAX_REPORTS = 256,   /* that are taken at once */
 };
 
@@ -302,6 +303,11 @@ struct err *threads_seize_new(struct threads *threads, bool *added)
 	return err;
 }
 
+bool thread_shares_memory(pid_t pid, pid_t tid)
+{
+	return !syscall(SYS_kcmp, pid, tid, KCMP_VM, 0, 0);
+}
+
 /*
  * Processes made by clone(CLONE_VM) or vfork run the same code and are in no
  * list of the kernel's; kcmp() tells.
@@ -315,8 +321,7 @@ static struct err *find_peers(struct threads *threads)
 	while (dir && (entry = readdir(dir))) {
 		pid_t other = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (other <= 0 || other == pid ||
-		    syscall(SYS_kcmp, pid, other, KCMP_VM, 0, 0))
+		if (other <= 0 || other == pid || !thread_shares_memory(pid, other))
 			continue;
 		if (threads->nr_peers == ARRAY_SIZE(threads->peers)) {
 			closedir(dir);
@@ -393,12 +398,6 @@ struct err *thread_wait(pid_t tid, uint64_t deadline_ms, int *status, bool *repo
 	}
 }
 
-/* Does the process have the same memory as ours? */
-static bool shares_memory(const struct threads *threads, pid_t tid)
-{
-	return !syscall(SYS_kcmp, threads->process->pid, tid, KCMP_VM, 0, 0);
-}
-
 /* A thread has made another: it is ours, and will report its stop, or has done so. */
 static void note_birth(struct threads *threads, struct thread *parent)
 {
@@ -415,7 +414,8 @@ static void note_birth(struct threads *threads, struct thread *parent)
 	/* It stops before its first instruction without being asked. */
 	child->asked = child->state == THREAD_SEIZED;
 	child->is_of_process = thread_is_of(threads->process->pid, child->tid);
-	child->is_foreign = !child->is_of_process && !shares_memory(threads, child->tid);
+	child->is_foreign = !child->is_of_process &&
+			    !thread_shares_memory(threads->process->pid, child->tid);
 	if (threads->on_birth && !child->is_foreign)
 		threads->on_birth(threads->arg, parent, child);
 }
@@ -423,14 +423,18 @@ static void note_birth(struct threads *threads, struct thread *parent)
 static void note_event(struct threads *threads, struct thread *thread, int event)
 {
 	switch (event) {
+	case PTRACE_EVENT_VFORK:
+		/* Of every call with CLONE_VFORK; PTRACE_EVENT_VFORK_DONE is its end. */
+		thread->in_vfork = true;
+		note_birth(threads, thread);
+		return;
 	case PTRACE_EVENT_CLONE:
 	case PTRACE_EVENT_FORK:
-	case PTRACE_EVENT_VFORK:
 		note_birth(threads, thread);
 		return;
 	case PTRACE_EVENT_EXEC:
 		/* A child of vfork leaves our memory so; the process itself is another. */
-		if (!shares_memory(threads, thread->tid) ||
+		if (!thread_shares_memory(threads->process->pid, thread->tid) ||
 		    thread->tid == threads->process->pid)
 			thread->is_foreign = true;
 		threads->execed |= thread->tid == threads->process->pid;
@@ -470,6 +474,7 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 			  (void *)threads->ptrace_options);
 	thread->has_others_options = false;
 	thread->in_group_stop = false;
+	thread->in_vfork = false;
 	thread->signal = 0;
 	if (!thread->asked || threads->idle_at > thread->stopped_at)
 		thread->stopped_at = threads->idle_at;
@@ -504,7 +509,7 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 
 void thread_ask(struct thread *thread)
 {
-	if (thread->asked || thread->state != THREAD_SEIZED)
+	if (thread->asked || thread->state != THREAD_SEIZED || thread->in_vfork)
 		return;
 	thread->asked = true;
 	thread->stopped_at = clock_ns();
@@ -567,7 +572,8 @@ struct err *thread_stop(struct threads *threads, struct thread *thread,
 void threads_follow(struct threads *threads)
 {
 	threads->ptrace_options = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
-				  PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
+				  PTRACE_O_TRACEVFORK | PTRACE_O_TRACEVFORKDONE |
+				  PTRACE_O_TRACEEXEC;
 }
 
 void thread_resume(struct thread *thread)
@@ -681,6 +687,23 @@ void threads_sweep(struct threads *threads)
 	threads->nr = kept;
 }
 
+/*
+ * Like wait_stopped(), and not long for the parent of a vfork that began before it was ours:
+ * its child may be stopped already, and all others stand meanwhile.
+ */
+static struct err *wait_held(struct threads *threads, struct thread *thread,
+			     uint64_t deadline_ms)
+{
+	uint64_t soon = clock_ms() + STUCK_MS;
+	struct err *err = wait_stopped(threads, thread, soon < deadline_ms ? soon : deadline_ms);
+
+	if (thread->state != THREAD_SEIZED || soon >= deadline_ms ||
+	    thread_proc_state(thread->tid) == 'D')
+		return err;
+	err_free(err);
+	return wait_stopped(threads, thread, deadline_ms);
+}
+
 struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 {
 	uint64_t deadline = clock_ms() + timeout_ms;
@@ -691,9 +714,10 @@ struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 		for (size_t i = 0; i < threads->nr; i++)
 			thread_ask(threads->thread[i]);
 		for (size_t i = 0; i < threads->nr; i++) {
-			if (threads->thread[i]->state != THREAD_SEIZED)
+			if (threads->thread[i]->state != THREAD_SEIZED ||
+			    thread_stands(threads->thread[i]))
 				continue;
-			err = wait_stopped(threads, threads->thread[i], deadline);
+			err = wait_held(threads, threads->thread[i], deadline);
 			if (err)
 				return err;
 		}
@@ -718,7 +742,8 @@ void thread_release(struct threads *threads, struct thread *thread)
 	uint64_t start = clock_ms();
 
 	thread_ask(thread);
-	while (thread->state == THREAD_SEIZED && clock_ms() - start < RELEASE_MS) {
+	while (thread->state == THREAD_SEIZED && !thread->in_vfork &&
+	       clock_ms() - start < RELEASE_MS) {
 		err_free(wait_stopped(threads, thread, clock_ms() + 100));
 		if (thread->state == THREAD_SEIZED && thread_proc_state(thread->tid) == 'D')
 			break;

@@ -34,11 +34,24 @@ struct thread {
 	bool is_of_process; /* whose birth was reported: not one that shares its memory only */
 	bool has_others_options; /* it was born under another list's */
 	bool is_foreign;  /* a child of fork: its memory is its own */
+	/*
+	 * It waits in the kernel for the child of its vfork, from which only a signal that
+	 * kills it takes it (kernel/fork.c, wait_for_vfork_done): as for a request of ours.
+	 * It does nothing until it reports, so it stands, regs are right, memory may be read.
+	 */
+	bool in_vfork;
 	uint64_t stopped_at; /* clock_ns() of its last stop, or before: never after it */
 	uint64_t tp;      /* its thread pointer; 0 until it was stopped once */
 	void *data;       /* for who follows */
 	struct regs regs;
 };
+
+/* It executes nothing: it is stopped, or as good as that. */
+static inline bool thread_stands(const struct thread *thread)
+{
+	return thread->state == THREAD_STOPPED ||
+	       (thread->state == THREAD_SEIZED && thread->in_vfork);
+}
 
 struct threads {
 	const struct process *process;
@@ -106,8 +119,9 @@ struct err *threads_list(pid_t pid, pid_t **tids, size_t *nr)
 	__attribute__((warn_unused_result));
 /*
  * Stops all threads, also those that appear meanwhile: when a pass over
- * /proc/PID/task finds none that is not stopped, nobody is left who could make
- * one.  A thread that does not stop within timeout_ms is "does-not-stop".
+ * /proc/PID/task finds none that does not stand, nobody is left who could make
+ * one.  A thread that does not stop within timeout_ms is "does-not-stop"; that is soon said
+ * of one that cannot be interrupted, for what it waits for may be one of those that stand.
  */
 struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 	__attribute__((warn_unused_result));
@@ -149,6 +163,8 @@ char thread_proc_state(pid_t tid);
 bool thread_has_ended(pid_t tid);
 /* Is it a thread of that process?  Not of one that shares its memory (CLONE_VM). */
 bool thread_is_of(pid_t pid, pid_t tid);
+/* Has it the same memory as the process (CLONE_VM, vfork)?  Threads of its own have. */
+bool thread_shares_memory(pid_t pid, pid_t tid);
 
 uint64_t clock_ms(void);
 uint64_t clock_ns(void);

@@ -69,26 +69,51 @@ static struct err *bring_on(pid_t pid, const struct children_of *of, enum patch_
 	}
 }
 
-/* One turn over all processes; *nr counts those that were found. */
-static struct err *one_round(const struct children_of *of, const struct apply_options *options,
-			     size_t *nr)
+/* Those that have been brought on: what may stay behind in one is not tried for again. */
+struct seen {
+	pid_t *pid;
+	size_t nr;
+};
+
+static bool has_seen(const struct seen *seen, pid_t pid)
 {
-	struct stat parent, st;
+	for (size_t i = 0; i < seen->nr; i++)
+		if (seen->pid[i] == pid)
+			return true;
+	return false;
+}
+
+/* A child that executes another program has nothing of it any more. */
+static bool runs_the_same(pid_t pid, const struct stat *parent)
+{
+	struct stat st;
+
+	return stat_exe(pid, &st) && st.st_ino == parent->st_ino &&
+	       st.st_dev == parent->st_dev;
+}
+
+/*
+ * One turn over all processes.  A child of vfork has its parent's memory, and no end of its
+ * own to come to.
+ */
+static struct err *one_round(const struct children_of *of, const struct apply_options *options,
+			     struct seen *seen)
+{
+	struct stat parent;
 	DIR *dir = stat_exe(of->pid, &parent) ? opendir("/proc") : NULL;
 	struct err *first = NULL;
 	struct dirent *entry;
 
-	/* A child that executes another program has nothing of it any more. */
 	while (dir && (entry = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		enum patch_state state;
 		struct err *err;
 
-		if (pid <= 0 || pid == of->pid || !stat_exe(pid, &st) ||
-		    st.st_ino != parent.st_ino || st.st_dev != parent.st_dev ||
+		if (pid <= 0 || pid == of->pid || has_seen(seen, pid) ||
+		    !runs_the_same(pid, &parent) || thread_shares_memory(of->pid, pid) ||
 		    !find_state(pid, of, &state))
 			continue;
-		++*nr;
+		*ARRAY_ADD(seen->pid, seen->nr) = pid;
 		event("child pid=%d patch=%s", (int)pid, of->name);
 		err = bring_on(pid, of, state, options);
 		if (!first && !err_is_gone(err))
@@ -104,14 +129,17 @@ static struct err *one_round(const struct children_of *of, const struct apply_op
 struct err *children_bring_on(const struct children_of *of, const struct apply_options *options,
 			      size_t *nr)
 {
+	struct seen seen = { 0 };
 	struct err *err = NULL;
 
 	for (unsigned round = 0; round < MAX_ROUNDS && !err; round++) {
-		size_t before = *nr;
+		size_t before = seen.nr;
 
-		err = one_round(of, options, nr);
-		if (*nr == before)
+		err = one_round(of, options, &seen);
+		if (seen.nr == before)
 			break;
 	}
+	*nr += seen.nr;
+	free(seen.pid);
 	return err_wrap(err, "a child of process %d", (int)of->pid);
 }

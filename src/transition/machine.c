@@ -224,7 +224,7 @@ static struct err *do_see_outside(struct machine *m, const struct errand *errand
 static bool all_clear(struct machine *m)
 {
 	for (size_t i = 0; i < m->threads.nr; i++)
-		if (m->threads.thread[i]->state == THREAD_STOPPED &&
+		if (thread_stands(m->threads.thread[i]) &&
 		    !member_is_clear(m, m->threads.thread[i]))
 			return false;
 	return true;
@@ -258,7 +258,7 @@ static struct err *hold_once(struct machine *m, const struct errand *errand, boo
 	if (*done)
 		err = errand->change(errand->change_arg);
 	for (size_t i = 0; i < m->threads.nr; i++) {
-		if (m->threads.thread[i]->state == THREAD_STOPPED)
+		if (thread_stands(m->threads.thread[i]))
 			member_learn(m, m->threads.thread[i]);
 		member_let_run(m, m->threads.thread[i]);
 	}
@@ -328,7 +328,7 @@ static struct err *switch_everybody(void *arg)
 	struct err *err = event_step("switch");
 
 	for (size_t i = 0; i < m->threads.nr && !err; i++)
-		if (m->threads.thread[i]->state == THREAD_STOPPED) {
+		if (thread_stands(m->threads.thread[i])) {
 			member_learn(m, m->threads.thread[i]);
 			err = dispatch_set(m->dispatch, m->threads.thread[i]->tp, m->target);
 		}

@@ -200,8 +200,12 @@ bool member_is_clear(struct machine *m, struct thread *thread)
 struct err *member_stop(struct machine *m, struct thread *thread, bool *stands)
 {
 	struct verdict silent = { .reason = UNWIND_OK };
-	struct err *err = thread_stop(&m->threads, thread, MEMBER_STOP_MS);
+	struct err *err;
 
+	*stands = thread->state != THREAD_STOPPED && thread_stands(thread);
+	if (*stands)
+		return NULL;
+	err = thread_stop(&m->threads, thread, MEMBER_STOP_MS);
 	*stands = !err && thread->state == THREAD_STOPPED &&
 		  !(thread->is_fresh && !thread->has_parent);
 	if (err && err->kind == ERR_NOT_NOW) {

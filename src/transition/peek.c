@@ -5,10 +5,11 @@
 #include "glance.h"
 #include "member.h"
 
+/* Of one that stands more is known than a look would tell. */
 static bool can_peek(const struct machine *m, const struct thread *thread)
 {
-	return m->can_peek && thread->state == THREAD_SEIZED && !thread->asked &&
-	       !thread->is_fresh;
+	return m->can_peek && thread->state == THREAD_SEIZED && !thread_stands(thread) &&
+	       !thread->asked && !thread->is_fresh;
 }
 
 bool peek_learn(struct machine *m, struct thread *thread)

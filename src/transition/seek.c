@@ -23,7 +23,7 @@ static const char *is_forbidden(void *arg, uint64_t addr)
 static bool live_of(const struct machine *m, const struct thread *thread,
 		    struct live_stack *live)
 {
-	bool stands = thread->state == THREAD_STOPPED;
+	bool stands = thread_stands(thread);
 	const struct arch *arch = m->process->arch;
 
 	live->tp = thread->tp;

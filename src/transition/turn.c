@@ -140,6 +140,10 @@ static bool ask_for_visit(struct machine *m, struct thread *thread)
 	if (thread->state != THREAD_SEIZED || !m->visit->needs(m, thread) ||
 	    m->visit->peek(m, thread))
 		return false;
+	if (thread_stands(thread)) {
+		keep_failure(m, m->visit->act(m, thread));
+		return false;
+	}
 	member->is_wanted = true;
 	member->asked_ms = clock_ms();
 	thread_ask(thread);

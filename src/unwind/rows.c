@@ -311,6 +311,14 @@ static const struct cfi_row *signal_row(const struct arch *arch, struct unwind_c
 	return keep_row(cache, &made.row);
 }
 
+/* vfork: its return address is kept from its child, which has the same stack. */
+static bool is_set_aside(const struct arch *arch, const struct cfi_row *row,
+			 const struct cfi_rule *ra)
+{
+	return ra && ra->how == CFI_REGISTER && row->cfa_col == arch->sp_col &&
+	       !row->cfa_expr.ops && !row->has_sp;
+}
+
 /*
  * A call leaves the return address in one place, or in a register.  CFI that says
  * otherwise describes longjmp or its like on the way to another stack.
@@ -327,7 +335,8 @@ static void judge_ra(const struct arch *arch, struct site *site)
 	if (arch->unwind->ra_in_register)
 		site->is_odd |= !in_memory && ra && ra->how != CFI_REGISTER;
 	else
-		site->is_odd |= !in_memory || ra->off != arch->unwind->ra_from_cfa;
+		site->is_odd |= in_memory ? ra->off != arch->unwind->ra_from_cfa :
+					    !is_set_aside(arch, site->row, ra);
 }
 
 static bool has_linked(const struct arch *arch, const struct site *site, uint64_t pc)

@@ -326,9 +326,10 @@ static enum unwind_reason switch_stack(struct walk *w, uint64_t sp)
 
 static inline enum unwind_reason check_stack(struct walk *w, uint64_t sp)
 {
-	/* Without a frame, on a machine with a link register, a function adds nothing. */
+	/* Without a frame, its return address in a register, a function adds nothing. */
 	bool grows = sp > w->frame->sp || (sp == w->frame->sp && !w->frame->is_call &&
-					   w->arch->unwind->ra_in_register);
+					   (w->arch->unwind->ra_in_register ||
+					    w->site->ra_in_register));
 
 	if (w->frame->is_signal && (!grows || sp > w->limit))
 		return switch_stack(w, sp);
@@ -422,7 +423,7 @@ static enum unwind_reason check_row(const struct walk *w)
 {
 	if (w->frame->is_signal)
 		return UNWIND_OK;
-	/* Behind a call the link register holds this very pc. */
+	/* Behind a call a link register holds this very pc. */
 	if (w->site->is_odd || (w->site->ra_in_register && w->frame->is_call))
 		return UNWIND_ODD_FRAME;
 	return UNWIND_OK;

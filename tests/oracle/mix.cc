@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What makes stacks hard to trace, for the oracle: exceptions, longjmp, a signal
- * on its own stack, string assembly, lazy binding, recursion.
+ * on its own stack, string assembly, lazy binding, recursion, vfork.
  */
 #include <clocale>
 #include <cmath>
@@ -13,6 +13,8 @@
 #include <regex.h>
 #include <stdexcept>
 #include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static jmp_buf env;
 
@@ -54,6 +56,9 @@ static void libraries()
 
 int main()
 {
+	if (!vfork())
+		_exit(0);
+	wait(nullptr);
 	setlocale(LC_ALL, "");
 	for (int i = 0; i < 3; i++) {
 		try {

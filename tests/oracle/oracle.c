@@ -39,6 +39,7 @@ struct run {
 	struct process *process; /* the recorder's */
 	struct state state;
 	struct call calls[MAX_DEPTH];
+	bool is_in_hand;     /* the last one's return address: off the stack, and to come back */
 	bool had_signal;
 	uint8_t visits[TABLE];
 	unsigned long steps;
@@ -327,6 +328,25 @@ static void pop_by_jump(struct run *run, const struct insn *insn, uint64_t sp)
 }
 
 /*
+ * Everything that raises the stack ends calls.  Only an instruction that takes a return
+ * address off it and goes straight on has it in hand still, and puts it back (vfork).
+ */
+static void pop_above(struct run *run, const struct insn *insn, uint64_t old_sp, uint64_t sp)
+{
+	const struct call *top;
+
+	while (run->state.depth && run->calls[run->state.depth - 1].slot < sp) {
+		top = &run->calls[run->state.depth - 1];
+		run->is_in_hand = insn->flow == FLOW_NEXT && sp == top->slot + 8 &&
+				  (run->is_in_hand || old_sp == top->slot);
+		if (run->is_in_hand)
+			return;
+		run->state.depth--;
+	}
+	run->is_in_hand = false;
+}
+
+/*
  * Calls push, returns and everything else that raises the stack pop.  A stack that
  * a signal came on lies elsewhere: its calls end when the one below them comes back.
  */
@@ -354,8 +374,7 @@ static bool step(struct run *run)
 	    (places.nr && !stand_at(run, &places)))
 		return false;
 	sp = regs_sp(arch, regs);
-	while (run->state.depth && run->calls[run->state.depth - 1].slot < sp)
-		run->state.depth--;
+	pop_above(run, &insn, old_sp, sp);
 	pop_by_jump(run, &insn, sp);
 	if (run->had_signal && arch->unwind->ra_in_register)
 		return false;

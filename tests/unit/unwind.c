@@ -257,23 +257,48 @@ static void test_ends(void)
 	ok(walk(0x1010, STACK, &seen) == UNWIND_NO_MEMORY, "a false stack ends at its mapping");
 }
 
-static void test_odd(void)
-{
-	static const uint8_t in_register[] = { DW_CFA_register, 16, 1 };
-	struct seen seen;
-
-	good_stack();
-	put_fde(0x1400, 0x100, in_register, sizeof(in_register));
-	w.object.eh.data = w.eh.data;
-	w.object.eh.size = w.eh.size;
-	ok(walk(0x1410, STACK + 0x100, &seen) == UNWIND_ODD_FRAME,
-	   "refused: the return address is in a register (longjmp)");
-}
-
 static void set_eh(void)
 {
 	w.object.eh.data = w.eh.data;
 	w.object.eh.size = w.eh.size;
+}
+
+static void test_odd(void)
+{
+	static const uint8_t in_register[] = { DW_CFA_def_cfa, 5, 0, DW_CFA_register, 16, 1 };
+	struct seen seen;
+
+	good_stack();
+	put_fde(0x1400, 0x100, in_register, sizeof(in_register));
+	set_eh();
+	regs_set(x86, &regs, (size_t)x86->col_off[5], STACK + 0x108);
+	regs_set(x86, &regs, (size_t)x86->col_off[1], 0x1155);
+	ok(walk(0x1410, STACK + 0x100, &seen) == UNWIND_ODD_FRAME,
+	   "refused: the return address is in a register (longjmp)");
+}
+
+/* It has taken its return address off the stack, which its child uses. */
+static void test_vfork(void)
+{
+	static const uint8_t taken[] = { DW_CFA_def_cfa_offset, 0, DW_CFA_register, 16, 5 };
+	struct seen seen;
+
+	good_stack();
+	put_stack(STACK + 0x100, 0x1234);
+	put_fde(0x1400, 0x100, taken, sizeof(taken));
+	set_eh();
+	regs_set(x86, &regs, (size_t)x86->col_off[5], 0x1155);
+	ok(walk(0x1410, STACK + 0x108, &seen) == UNWIND_OK && seen.nr == 3 &&
+	   seen.pc[1] == 0x1155, "the return address is in a register (vfork)");
+	regs_set(x86, &regs, (size_t)x86->col_off[5], 0x1156);
+	ok(walk(0x1410, STACK + 0x108, &seen) == UNWIND_NOT_A_CALL,
+	   "refused: another value is in that register");
+	/* As behind a call: its caller's frame, not its own. */
+	put_stack(STACK + 0x100, 0x1410);
+	memcpy(w.code + 0x40e, "\xff\xd0", 2);
+	regs_set(x86, &regs, (size_t)x86->col_off[5], 0x1155);
+	ok(walk(0x1010, STACK + 0x100, &seen) == UNWIND_ODD_FRAME,
+	   "refused: it is nobody's caller while that is so");
 }
 
 /* The shadow stack has the same return addresses, or the trace is refused. */
@@ -564,6 +589,7 @@ int main(void)
 	test_call_target();
 	test_ends();
 	test_odd();
+	test_vfork();
 	test_shadow();
 	test_limit();
 	test_signal_stacks();
