@@ -26,6 +26,8 @@ CROSS = os.environ.get('STITCH_CROSS', '')
 BUILT = os.environ.get('STITCH_BUILT')
 # In an emulated machine, beside everything else, all takes its time.
 SLOWER = 4 if os.environ.get('STITCH_SLOW') else 1
+# How long a command may take that will be done some time, in seconds.
+PATIENCE = 60 * SLOWER
 
 
 # What is built is kept here for other tests that want the same, in a folder of its own or

@@ -18,14 +18,12 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
-from harness import (CROSS, ONCE, SLOWER, Failure, Prepared, Program, Skip, Stitch, Suite, is_built,  # noqa
-                     kept, need, sh)
+from harness import (CROSS, ONCE, PATIENCE, SLOWER, Failure, Prepared, Program, Skip, Stitch,  # noqa
+                     Suite, is_built, kept, need, sh)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # In an emulated machine: the same tests, fewer times.
 SLOW = SLOWER > 1
-# How long a command may take that will be done some time, in seconds.
-PATIENCE = 60 * SLOWER
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -91,12 +89,12 @@ def make(stitch, folder, name, flags='-O2 -pthread', edit=None, slp='fix.slp', e
     return prog, path
 
 
-def there_and_back(stitch, p, slp, times, timeout=10):
+def there_and_back(stitch, p, slp, times):
     """So many times; where the machine or the tool is slow, a few."""
     for _ in range(min(times, 3) if SLOW or stitch.has_sanitizers else times):
-        stitch.ok('apply', '-t', timeout, p.pid, slp)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
         p.check(1, 'patched')
-        stitch.ok('revert', '-t', timeout, p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
         p.check(0, 'reverted')
 
 
@@ -113,7 +111,7 @@ def test_vector(stitch, folder):
     prog, slp = make(stitch, folder, 'vector')
     with Program([prog]) as p:
         # A thread that spins has an emulated machine's turns of a tenth of a second.
-        there_and_back(stitch, p, slp, 1 if SLOW else 20, timeout=PATIENCE)
+        there_and_back(stitch, p, slp, 1 if SLOW else 20)
 
 
 def sival(number):
@@ -172,7 +170,7 @@ def test_group_stop(stitch, folder):
 def test_churn(stitch, folder):
     prog, slp = make(stitch, folder, 'churn')
     with Program([prog]) as p:
-        there_and_back(stitch, p, slp, 15, timeout=30)
+        there_and_back(stitch, p, slp, 15)
 
 
 def test_busy(stitch, folder):
@@ -222,7 +220,7 @@ def read_until(stream, what, times):
     return said
 
 
-def wait_for(what, text, seconds=10):
+def wait_for(what, text, seconds=30):
     stop = time.time() + seconds * SLOWER
     while not what():
         need(time.time() < stop, text)
@@ -317,7 +315,7 @@ def test_no_wait(stitch, folder):
             if way == 'resume':
                 p.ask('go')
                 # It may be back in slow() before anybody looks: the event is needed.
-                worker = follow(stitch, 'apply', '--resume', '-t', '30', p.pid)
+                worker = follow(stitch, 'apply', '--resume', '-t', PATIENCE, p.pid)
                 while worker.poll() is None:
                     time.sleep(0.5)
                     p.ask('go')
@@ -333,7 +331,9 @@ def test_blocked_sees_old(stitch, folder):
     prog, slp = make(stitch, folder, 'forks')
     with Program([prog]) as p:
         stitch.ok('apply', '--no-wait', p.pid, slp)
-        stitch.refused('busy', 'apply', '--resume', '-t', '1' if SLOW else '0.2', p.pid, status=3)
+        switch_who_can(stitch, p)
+        done = stitch.refused('busy', 'apply', '--resume', '-t', '0.2', p.pid, status=3)
+        need('is in slow' in done.stderr, done.stderr)
         p.check(1, 'the main thread is outside')
         stitch.ok('cancel', p.pid)
         p.check(0, 'turned back')
@@ -394,7 +394,7 @@ def test_suspended(stitch, folder):
         stitch.refused('suspended', 'revert', '-t', '0.5', p.pid, status=3)
         p.check(1, 'not reverted')
         need(p.ask('end') == '1 7', 'a mix of versions')
-        stitch.ok('revert', '-t', '30', p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
         p.check(0)
         need(state_of(stitch, p) is None, 'left in memory')
 
@@ -527,7 +527,14 @@ def test_order_busy(stitch, folder):
 
 def switch_who_can(stitch, p):
     """On a busy machine --no-wait may come before a thread has had the processor to stop."""
-    stitch.refused('busy', 'apply', '--resume', '-t', '2' if SLOW else '0.2', p.pid, status=3)
+    def all_but_waiting():
+        now = (stitch.json('status', p.pid)['processes'][0]['transition'] or {})
+        return now and now['switched'] + len(now['waiting']) == now['threads']
+
+    worker = follow(stitch, 'apply', '--resume', '-t', PATIENCE, p.pid)
+    wait_for(all_but_waiting, 'some thread is neither switched nor waited for')
+    worker.send_signal(signal.SIGKILL)
+    end(worker)
 
 
 def let_go(p, worker):
@@ -622,7 +629,7 @@ def test_cancelled_thread(stitch, folder):
     prog, slp = make(stitch, folder, '../cases/cancel', flags='-O2 -pthread -fexceptions')
     with Program([prog]) as p:
         p.check(0)
-        there_and_back(stitch, p, slp, 2 if SLOW else 10, timeout=PATIENCE)
+        there_and_back(stitch, p, slp, 2 if SLOW else 10)
 
 
 def make_toc(stitch, folder):
@@ -757,7 +764,7 @@ def test_together_unwound(stitch, folder):
     prog, slp = both(stitch, folder, 'two', 'unwound')
     with Program([prog]) as p:
         p.check(0)
-        there_and_back(stitch, p, slp, 3, timeout=PATIENCE)
+        there_and_back(stitch, p, slp, 3)
 
 
 def test_together_added(stitch, folder):
@@ -803,7 +810,7 @@ def test_toc(stitch, folder):
     prog, slp = make_toc(stitch, folder)
     with Program([prog]) as p:
         p.check(0)
-        there_and_back(stitch, p, slp, 2 if SLOW else 20, timeout=PATIENCE)
+        there_and_back(stitch, p, slp, 2 if SLOW else 20)
 
 
 def two(stitch, folder, name, f, g, how=()):
@@ -936,7 +943,7 @@ def test_fault_replace(stitch, folder):
                     done = stitch.run('apply', p.pid, last, fault=f'{step}:{action}@{reach}')
                     values = p.ask('values')
                     need(values in ('10 10', '7 1'), f'{step} {action}: {values}')
-                    again = stitch.run('apply', '-t', '30', p.pid, last)
+                    again = stitch.run('apply', '-t', PATIENCE, p.pid, last)
                     need(again.returncode == 0 or '[already-applied]' in again.stderr,
                          f'{step} {action}: {done.stderr} {again.stderr}')
                     need(p.ask('values') == '7 1', f'{step} {action}: {p.ask("values")}')
@@ -949,7 +956,7 @@ def test_vfork(stitch, folder):
     prog, slp = make(stitch, folder, 'plain_vfork')
     with Program([prog]) as p:
         for v in (1, 0) * (2 if SLOW else 5):
-            stitch.ok(*(('apply', '-t', '90', p.pid, slp) if v else ('revert', '-t', '90', p.pid)))
+            stitch.ok(*(('apply', '-t', PATIENCE, p.pid, slp) if v else ('revert', '-t', PATIENCE, p.pid)))
             p.check(v)
 
 
@@ -959,6 +966,16 @@ def test_vfork_waits(stitch, folder):
     child, which lives on.  One that was in it before is waited for.
     """
     prog, slp = make(stitch, folder, 'vfork_waits')
+    prog, quick = make(stitch, folder, 'vfork_waits', slp='quick.slp',
+                       edit=lambda text: text.replace('y * 100', 'y'))
+    with Program([prog]) as p:
+        need(p.ask('vfork') == 'ok', 'no vfork')
+        done = stitch.refused('does-not-stop', 'apply', '-t', '0.5', p.pid, quick, status=3)
+        need('parent of a vfork' in done.stderr, done.stderr)
+        need(p.ask('end') == '1 1', 'not as it was')
+        p.check(0, 'turned back')
+        stitch.ok('apply', '-t', PATIENCE, p.pid, quick)
+        p.check(1, 'afterwards')
     for way, value in (('go', 1000), ('cancel', 1)):
         with Program([prog]) as p:
             worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
@@ -1083,7 +1100,7 @@ def test_guarded(stitch, folder):
         with Program([prog]) as p:
             need(p.ask('guarded') == 'yes', 'no page is guarded')
             p.check(0)
-            there_and_back(stitch, p, slp, 5, timeout=PATIENCE)
+            there_and_back(stitch, p, slp, 5)
     if CROSS:
         raise Prepared()
 
@@ -1118,7 +1135,7 @@ def test_inside_new(stitch, folder):
     """A thread in a patch's function has a whole stack, though its caller calls another."""
     prog, slp = make(stitch, folder, 'inside')
     with Program([prog]) as p:
-        stitch.ok('apply', '-t', '30', p.pid, slp)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
         seen = 0
         end = time.time() + 30
         while seen < 3 and time.time() < end:
@@ -1128,7 +1145,7 @@ def test_inside_new(stitch, folder):
                             for f in thread['frames'])
             time.sleep(0.05)
         need(seen >= 3, 'no thread was seen in the new function')
-        stitch.ok('revert', '-t', '30', p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
 
 
 def test_reload(stitch, folder):
@@ -1139,13 +1156,13 @@ def test_reload(stitch, folder):
                                   stderr=subprocess.PIPE, text=True)
         time.sleep(2)
         need(p.ask('go') == 'ok', 'go')
-        errors = worker.communicate(timeout=90)[1]
+        errors = worker.communicate(timeout=PATIENCE + 30)[1]
         need(worker.returncode == 0, errors)
         p.check(1, 'patched')
         need(p.ask('version') == 'new', 'the patch is not in effect')
         for _ in range(20):
             stitch.ok('stack', p.pid)
-        stitch.ok('revert', '-t', '30', p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
         p.check(0, 'reverted')
 
 
@@ -1810,7 +1827,7 @@ def test_crowded(stitch, folder):
             tool = apply_up_to(stitch, p, slp, step)
             need(p.ask('crowd') == 'ok', 'the program does not map')
             os.kill(tool.pid, signal.SIGCONT)
-            _, err = tool.communicate(timeout=60)
+            _, err = tool.communicate(timeout=PATIENCE)
             need(tool.returncode == 0, f'{step}: {err}')
             p.check(1, step)
             stitch.ok('revert', p.pid)
@@ -1973,7 +1990,7 @@ def steps():
 def settle(stitch, p, slp, when):
     """Whatever a fault left, the next commands must bring it in order."""
     p.check(2, f'{when}: after the fault')
-    done = stitch.run('apply', '-t', '30', p.pid, slp)
+    done = stitch.run('apply', '-t', PATIENCE, p.pid, slp)
     need(done.returncode == 0 or '[already-applied]' in done.stderr,
          f'{when}: not patchable any more: {done.stderr}')
     p.check(1, f'{when}: applied after the fault')
@@ -1995,12 +2012,12 @@ def fault_twice(stitch, prog, slp, fault, action, again=False):
         p.check(2, f'revert {fault}')
         if done.returncode:
             stitch.ok('list')
-            back = stitch.run('revert', '-t', '30', p.pid)
+            back = stitch.run('revert', '-t', PATIENCE, p.pid)
             need(back.returncode == 0 or '[no-such-patch]' in back.stderr,
                  f'revert {fault}: cannot be reverted any more: {back.stderr}')
         p.check(0, f'revert {fault}: reverted')
         settle(stitch, p, slp, f'after revert {fault}')
-        stitch.ok('revert', '-t', '30', p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
         p.check(0, 'at the end')
         need(not [x for x in stitch.json('list')['processes'] if x['pid'] == p.pid],
              f'{fault}: something is left in the record')
@@ -2020,9 +2037,9 @@ def test_stored(stitch, folder):
         need('retained' in stitch.ok('status', p.pid).stdout, 'status tells nothing of it')
         # Another patch of the same name is another.
         there_and_back(stitch, p, other, 2)
-        stitch.ok('apply', '-t', '10', p.pid, other)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, other)
         stitch.refused('already-applied', 'apply', p.pid, slp)
-        stitch.ok('revert', '-t', '10', p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
         there_and_back(stitch, p, slp, 2)
 
 
@@ -2062,7 +2079,7 @@ def test_random_kill(stitch, folder):
             if n % 10 == 9:
                 settle(stitch, p, slp, f'try {n}')
         settle(stitch, p, slp, 'at the end')
-        stitch.ok('revert', '-t', '30', p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
         p.check(0)
 
 

@@ -224,10 +224,22 @@ static struct err *do_see_outside(struct machine *m, const struct errand *errand
 static bool all_clear(struct machine *m)
 {
 	for (size_t i = 0; i < m->threads.nr; i++)
-		if (thread_stands(m->threads.thread[i]) &&
-		    !member_is_clear(m, m->threads.thread[i]))
-			return false;
+		if (thread_stands(m->threads.thread[i])) {
+			if (!member_is_clear(m, m->threads.thread[i]))
+				return false;
+			member_unblock(m->threads.thread[i]);
+		}
 	return true;
+}
+
+/* Those that a hold was given up for; they may stop the next time. */
+static void block_silent(struct machine *m)
+{
+	struct verdict silent = { .reason = UNWIND_OK };
+
+	for (size_t i = 0; i < m->threads.nr; i++)
+		if (!thread_stands(m->threads.thread[i]) && !member_is_gone(m->threads.thread[i]))
+			member_block(m, m->threads.thread[i], &silent);
 }
 
 /* All stand: may what they are held for be done? */
@@ -253,8 +265,10 @@ static struct err *hold_once(struct machine *m, const struct errand *errand, boo
 		err = threads_stop_all(&m->threads, HOLD_MS);
 	if (!err)
 		err = may_change(m, done);
-	if (err && err->kind == ERR_NOT_NOW && !strcmp(err->reason, "does-not-stop"))
-		err_freep(&err); /* it may later */
+	if (err && err->kind == ERR_NOT_NOW && !strcmp(err->reason, "does-not-stop")) {
+		err_freep(&err);
+		block_silent(m);
+	}
 	if (*done)
 		err = errand->change(errand->change_arg);
 	for (size_t i = 0; i < m->threads.nr; i++) {

@@ -77,15 +77,22 @@ static struct err *commit(struct machine *m, struct thread *thread, uint64_t cou
 	return NULL;
 }
 
-/* It sleeps where it was when it was told how to switch itself: there is nothing to do. */
+/*
+ * It sleeps where it was when it was told how to switch itself: there is nothing to do.  It
+ * may have been told by another stitch, whose waiting for it ours has to say, too.
+ */
 static bool is_still_inside(struct machine *m, struct thread *thread)
 {
 	uint64_t at = dispatch_leaves_at(m->dispatch, thread->tp), count;
 	struct verdict v;
 
-	return at && dispatch_get(m->dispatch, thread->tp) != m->target &&
-	       finds_asleep(m, thread, &count) && look(m, thread, count, &v) && !v.is_clear &&
-	       v.leaves_at == at;
+	if (!at || dispatch_get(m->dispatch, thread->tp) == m->target ||
+	    !finds_asleep(m, thread, &count) || !look(m, thread, count, &v) || v.is_clear ||
+	    v.leaves_at != at)
+		return false;
+	if (!member_of(thread)->is_blocked)
+		member_wait_for(m, thread, &v);
+	return true;
 }
 
 bool peek_switch(struct machine *m, struct thread *thread)
