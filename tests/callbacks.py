@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import Program, need, run_suite  # noqa: E402
+from harness import PATIENCE, Program, need, run_suite  # noqa: E402
 from live import SLOW, both, end, follow, make, state_of, under_signals, wait_for  # noqa: E402
 
 ENABLE, DISABLE = '[pre:prog post:prog]', '[pre_un:prog post_un:prog]'
@@ -65,11 +65,11 @@ def test_both(stitch, folder):
     with Told([prog]) as p:
         for _ in range(2 if SLOW else 3):
             p.check(0)
-            stitch.ok('apply', '-t', '30', p.pid, slp)
+            stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
             story = p.ask('story').split()
             need(sorted(story) == ['pre:libone.so', 'pre:prog'], f'applied: {story}')
             p.check(1)
-            stitch.ok('revert', '-t', '30', p.pid)
+            stitch.ok('revert', '-t', PATIENCE, p.pid)
             told = p.ask('story').split()
             need([x.replace('post_un', 'pre') for x in told] == story, f'reverted: {told}')
 
@@ -132,7 +132,7 @@ def test_busy(stitch, folder):
         stitch.ok('cancel', p.pid)
         p.told('[post_un:prog]', 'reversed')
         check(p, None, 'reversed')
-        worker = follow(stitch, 'apply', '-t', '60', p.pid, slp)
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
         wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
         # Until it is waited for by its event: it goes straight back in.
         time.sleep(5 if SLOW else 0.2)
@@ -144,7 +144,7 @@ def test_busy(stitch, folder):
         stitch.refused('busy', 'revert', '-t', '0.3', p.pid, status=3)
         p.told('[pre_un:prog post:prog]', 'could not leave')
         check(p, 5, 'could not leave')
-        worker = follow(stitch, 'revert', '-t', '60', p.pid)
+        worker = follow(stitch, 'revert', '-t', PATIENCE, p.pid)
         wait_for(lambda: state_of(stitch, p) == 'disabling', 'not started')
         # Until it is waited for by its event: it goes straight back in.
         time.sleep(5 if SLOW else 0.2)
@@ -202,7 +202,7 @@ def test_killed_while_it_runs(stitch, folder):
             worker.wait()
             need(p.alive(), 'the program died')
             need(state_of(stitch, p) == 'loading', state_of(stitch, p))
-            after = follow(stitch, verb, '-t', '30', p.pid, *([slp] if verb == 'apply' else []))
+            after = follow(stitch, verb, '-t', PATIENCE, p.pid, *([slp] if verb == 'apply' else []))
             time.sleep(0.3)
             need(after.poll() is None, 'nobody waits for the callback')
             open(folder + '/go', 'w').close()
@@ -221,7 +221,7 @@ def test_hangs(stitch, folder):
         need(done.returncode and '[call-runs]' in done.stderr, done.stderr)
         need(state_of(stitch, p) == 'loading', state_of(stitch, p))
         open(folder + '/go', 'w').close()
-        stitch.ok('apply', '-t', '30', p.pid, slp)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
         check(p, 5, 'applied')
         need(p.ask('story').endswith(' pre:prog post:prog]'), 'applied')
 
@@ -238,7 +238,7 @@ def faults(stitch, folder, action):
                     done = stitch.run(*verb, fault=when)
                     hit += done.returncode == -9 or '[fault]' in done.stderr
                     need(p.alive(), f'{when}: the program died')
-                    again = stitch.run(verb[0], '-t', '30', *verb[1:])
+                    again = stitch.run(verb[0], '-t', PATIENCE, *verb[1:])
                     need(again.returncode == 0 or '[already-applied]' in again.stderr or
                          '[no-such-patch]' in again.stderr, f'{verb} {when}: {again.stderr}')
                     check(p, 5 if verb[0] == 'apply' else None, f'{verb} {when}')
@@ -285,11 +285,11 @@ def test_shadow(stitch, folder):
     for prog, slp in made:
         with program(prog) as p:
             for _ in range(3):
-                stitch.ok('apply', '-t', '30', p.pid, slp)
+                stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
                 p.check(1, 'patched')
                 time.sleep(0.3)
                 p.check(1, 'patched')
-                stitch.ok('revert', '-t', '30', p.pid)
+                stitch.ok('revert', '-t', PATIENCE, p.pid)
                 p.check(0, 'reverted')
 
 
@@ -306,9 +306,9 @@ def test_shadow_outlives(stitch, folder):
                     'struct klp_object *obj) { if (obj) return;'))
     with program(prog) as p:
         for found in (0, 9, 9):
-            stitch.ok('apply', '-t', '30', p.pid, slp)
+            stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
             p.told(f'[prev=0 prev={found}]', 'applied')
-            stitch.ok('revert', '-t', '30', p.pid)
+            stitch.ok('revert', '-t', PATIENCE, p.pid)
             p.told('[freed=9]', 'reverted')
 
 
@@ -322,17 +322,17 @@ def test_states(stitch, folder):
     need(stitch.json('show', two)['states'] == [{'id': 9, 'version': 2}], 'show')
     with program(prog) as p:
         # Modification.
-        stitch.ok('apply', '-t', '30', p.pid, one)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, one)
         p.told('[prev=0 changed=1000]', 'the first')
         need(p.ask('value') == '1000', 'changed')
-        stitch.ok('revert', '-t', '30', p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
         p.told('[restored=7 freed=9]', 'restored')
         need(p.ask('value') == '7', 'restored')
         # Taking over, and compatible ones both ways.
-        stitch.ok('apply', '-t', '30', p.pid, one)
-        stitch.ok('apply', '-t', '30', p.pid, same)
-        stitch.ok('apply', '-t', '30', p.pid, one)
-        stitch.ok('apply', '-t', '30', p.pid, two)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, one)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, same)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, one)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, two)
         p.told('[prev=0 changed=1000 prev=1 taken=7 prev=1 taken=7 prev=1 taken=7]', 'taken')
         # Incompatible ones: an older version, and one that does not know the state.
         for slp in (one, none):
@@ -340,9 +340,9 @@ def test_states(stitch, folder):
         p.told('[]', 'refused')
         need(p.ask('value') == '1000', 'refused')
         # One that replaces nothing need not know it.
-        stitch.ok('apply', '-t', '30', p.pid, beside)
-        stitch.ok('revert', '-t', '30', p.pid)
-        stitch.ok('revert', '-t', '30', p.pid)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, beside)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
+        stitch.ok('revert', '-t', PATIENCE, p.pid)
         p.told('[restored=7 freed=9]', 'restored by the last')
         need(p.ask('value') == '7', 'restored by the last')
 

@@ -15,7 +15,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import BUILT, CROSS, Prepared, Stitch, Suite, is_built, need, sh  # noqa: E402
+from harness import BUILT, CROSS, PATIENCE, Prepared, Stitch, Suite, is_built, need, sh  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VERSION = '1.11.1-2.1+deb12u1'
@@ -151,9 +151,9 @@ def test_tinyproxy(stitch, folder):
     try:
         need(not probe(), 'before: the fix is in effect')
         for _ in range(rounds):
-            stitch.ok('apply', '-t', '60', server.pid, slp)
+            stitch.ok('apply', '-t', PATIENCE, server.pid, slp)
             need(probe(), 'with the patch: the fix is not in effect')
-            stitch.ok('revert', '-t', '60', server.pid)
+            stitch.ok('revert', '-t', PATIENCE, server.pid)
             need(not probe(), 'reverted: the fix is in effect')
         load.end()
         need(server.poll() is None, 'tinyproxy has ended')

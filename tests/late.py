@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
-from harness import (CROSS, ONCE, Failure, Program, Skip, has_breakpoints, is_built, kept,  # noqa
+from harness import (CROSS, ONCE, PATIENCE, Failure, Program, Skip, has_breakpoints, is_built, kept,  # noqa
                      need, run_suite, sh)
 from live import HERE, SLOW, apply_up_to, both, wait_for, write_fix  # noqa: E402
 
@@ -91,7 +91,7 @@ class Follower:
 
     def stop(self):
         self.proc.send_signal(signal.SIGINT)
-        out, _ = self.proc.communicate(timeout=20)
+        out, _ = self.proc.communicate(timeout=PATIENCE)
         return self.proc.returncode, out
 
     def __enter__(self):
@@ -312,7 +312,7 @@ def test_gone_meanwhile(stitch, folder):
             tool = apply_up_to(stitch, p, slp, step)
             p.ask('unload')
             os.kill(tool.pid, signal.SIGCONT)
-            said = tool.communicate(timeout=120)[1]
+            said = tool.communicate(timeout=2 * PATIENCE)[1]
             need(tool.returncode in (1, 3, 4) and 'stitch: ' in said,
                  f'{step}: {tool.returncode} {said}')
             need(step != 'record-map' or '[object-not-loaded]' in said, said)
@@ -366,11 +366,11 @@ def test_killed(stitch, folder):
                     p.ask('unload')
                     need(p.alive(), f'{when}: the program died')
                 need(p.ask('load') == 'ok', f'{when}: load again')
-                done = stitch.run('apply', '-t', '30', p.pid, slp)
+                done = stitch.run('apply', '-t', PATIENCE, p.pid, slp)
                 need(done.returncode == 0 or '[already-applied]' in done.stderr,
                      f'{when}: {done.stderr}')
                 p.check(1, when)
-                stitch.ok('revert', '-t', '30', p.pid)
+                stitch.ok('revert', '-t', PATIENCE, p.pid)
                 p.check(0, when)
 
 
