@@ -1004,6 +1004,24 @@ def test_vfork_waits(stitch, folder):
                 p.check(0, 'reverted')
 
 
+def test_left(stitch, folder):
+    """Forced back with a thread that does not stop: what is left is said, and finished later."""
+    prog, slp = make(stitch, folder, 'vfork_waits', edit=lambda text: text.replace('y * 100', 'y'))
+    with Program([prog]) as p:
+        stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
+        need(p.ask('vfork') == 'ok', 'no vfork')
+        worker = follow(stitch, '--json', 'revert', '-t', PATIENCE, p.pid)
+        wait_for(lambda: state_of(stitch, p) == 'disabling', 'not started')
+        stitch.ok('force', p.pid)
+        out, _ = worker.communicate(timeout=2 * PATIENCE)
+        done = json.loads(out)['processes'][0]
+        need(done['left'] and not done['retained'], f'{done}')
+        need(state_of(stitch, p) == 'restoring' and p.ask('end') == '1 1', 'in the new version')
+        done = stitch.json('apply', '--resume', '-t', PATIENCE, p.pid)['processes'][0]
+        need(done['retained'] and not done['left'], f'{done}')
+        p.check(0)
+
+
 def test_asleep(stitch, folder):
     """Threads that sleep: none is stopped but the one that is borrowed, no call is cut short."""
     prog, slp = make(stitch, folder, 'eintr')

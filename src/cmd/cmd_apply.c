@@ -82,7 +82,7 @@ static json_t *json_covered(const struct apply_result *r)
 static json_t *json_result(const struct task *task, pid_t pid, const struct err *err,
 			   const struct apply_result *r)
 {
-	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,so,so}",
+	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,sb,so,so}",
 			 "pid", (int)pid,
 			 "result", err ? "failed" : r->pending ? "started" : task->done,
 			 "functions", (json_int_t)r->nr_funcs,
@@ -98,7 +98,7 @@ static json_t *json_result(const struct task *task, pid_t pid, const struct err 
 			 "held", (json_int_t)r->held,
 			 "children", (json_int_t)r->children,
 			 "faulted_callbacks", (json_int_t)r->faulted_callbacks,
-			 "retained", r->retained, "pending", r->pending,
+			 "retained", r->retained, "left", r->is_left, "pending", r->pending,
 			 "unwinder_told", r->eh_registered, "covers", json_covered(r),
 			 "error", cmd_json_error(err));
 }
@@ -124,6 +124,9 @@ static void print_result(const struct task *task, const struct process *process,
 		       r->faulted_callbacks == 1 ? "" : "s",
 		       r->faulted_callbacks == 1 ? "was" : "were");
 	printf("%s\n", r->retained ? "; its memory stays in the process" : "");
+	if (r->is_left)
+		printf("  note: some thread may still be in its code, so its memory is there yet: "
+		       "stitch apply --resume %d finishes it\n", process->pid);
 	if (r->nr_covered)
 		printf("  note: patch %s replaces %s%s, too: its change there stays only if this "
 		       "patch was built on top of it; if not, make one patch of both\n",

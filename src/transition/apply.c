@@ -658,7 +658,8 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 
 	if (!err)
 		err = recover(&job);
-	job.result->retained = false; /* of the one that was in the way */
+	/* Of the one that was in the way. */
+	job.result->retained = job.result->is_left = false;
 	if (!err)
 		err = check_all(&job, slp, &linked, &plan);
 	plan_done(&plan);

@@ -44,7 +44,8 @@ struct apply_result {
 	size_t memory;        /* bytes mapped for the patch */
 	uint64_t total_ns;
 	unsigned held;        /* times that all threads were held to change one entry */
-	bool retained;        /* its memory stays in the process */
+	bool retained;        /* its memory stays in the process for good */
+	bool is_left;         /* its memory is there still: a later command returns it */
 	unsigned faulted_callbacks; /* that did what a program dies of and were broken off */
 	bool pending;         /* the transition runs: some threads are not switched */
 	bool eh_registered;   /* the target's unwinder knows the new code */

@@ -162,7 +162,7 @@ static void revert_now(struct late *late, struct thread *thread)
 	tell(late, err ? LATE_REFUSED : LATE_REVERTED, &result, err);
 	late->in_effect = false;
 	/* What could not go with the thread standing there goes afterwards. */
-	late->wants_out |= err || result.retained;
+	late->wants_out |= err || result.is_left;
 	err_free(err);
 }
 

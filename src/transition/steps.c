@@ -438,7 +438,7 @@ static struct err *finish_disabling(struct job *job);
 static struct err *drop_superseded(struct job *job)
 {
 	struct record_patch *newest = job->patch;
-	bool retained = job->result->retained;
+	struct apply_result said = *job->result;
 	struct err *err = NULL;
 
 	for (size_t i = 0; i < job->record.nr_patches && !err;) {
@@ -451,7 +451,9 @@ static struct err *drop_superseded(struct job *job)
 		i += job->record.nr_patches == nr;
 	}
 	job->patch = newest;
-	job->result->retained = retained; /* that is said of the newest */
+	/* That is said of the newest. */
+	job->result->retained = said.retained;
+	job->result->is_left = said.is_left;
 	return err;
 }
 
@@ -653,7 +655,7 @@ static struct err *finish_disabling(struct job *job)
 		/* It is out of use for everybody; a later command returns its memory. */
 		event("kept patch=%s reason=%s", job->patch->name, err->reason);
 		err_free(err);
-		job->result->retained = true;
+		job->result->is_left = true;
 		return NULL;
 	}
 	if (err)
@@ -845,7 +847,7 @@ struct err *steps_disable_alone(struct job *job)
 	if (!must_stay(job))
 		return memory_drop(job);
 	/* A later command asks the unwinder to forget it first, with all threads held. */
-	job->result->retained = true;
+	job->result->is_left = true;
 	return memory_unmap_dispatch(job);
 }
 
