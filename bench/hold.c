@@ -43,7 +43,7 @@ static uint64_t hold_once(struct process *process, struct stacks *stacks)
 	for (size_t i = 0; i < threads.nr; i++)
 		if (threads.thread[i]->state == THREAD_STOPPED)
 			stacks_walk(stacks, &threads.thread[i]->regs, go_on, NULL);
-	threads_done(&threads);
+	threads_leave(&threads);
 	window_close(&window);
 	return clock_ns() - start;
 }

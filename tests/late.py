@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 from cases import CASES, Case  # noqa: E402
 from harness import (CROSS, ONCE, PATIENCE, Failure, Program, Skip, has_breakpoints, is_built, kept,  # noqa
                      need, run_suite, sh)
-from live import HERE, SLOW, apply_up_to, both, wait_for, write_fix  # noqa: E402
+from live import HERE, SLOW, apply_up_to, both, make, wait_for, write_fix  # noqa: E402
 
 # With its patch before its first constructor and until after its last destructor.
 LOADED = '[pre=1 post=0 begin=101]'
@@ -219,6 +219,21 @@ def test_aside(stitch, folder):
             stitch.refused('followed', 'apply', '--follow', p.pid, slp, status=3)
             p.ask('load')
             told(p, LOADED, 'followed again')
+
+
+def test_vfork(stitch, folder):
+    """The follower leaves a thread that it cannot stop to another command, and to itself."""
+    slp = build(stitch, folder)[2]
+    prog, fix = make(stitch, folder, 'vfork_waits', slp='waits.slp')
+    for before in (True, False):
+        with Program([prog]) as p:
+            need(not before or p.ask('vfork') == 'ok', 'no vfork')
+            with Follower(stitch, p.pid, slp) as f:
+                need(before or p.ask('vfork') == 'ok', 'no vfork')
+                done = stitch.run('apply', '-t', '0.5', p.pid, fix)
+                need('[busy]' in done.stderr or '[does-not-stop]' in done.stderr, done.stderr)
+                f.until('following threads')
+                need(p.ask('end') == '1 1', 'it does not go on')
 
 
 def test_no_constructor(stitch, folder):

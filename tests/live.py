@@ -1004,6 +1004,25 @@ def test_vfork_waits(stitch, folder):
                 p.check(0, 'reverted')
 
 
+def test_vfork_before(stitch, folder):
+    """The thread that would be borrowed first cannot be stopped: another is, and it gets on."""
+    prog, slp = make(stitch, folder, 'vfork_waits')
+    with Program([prog]) as p:
+        for _ in range(9):   # the one that vforks has run least then
+            need(p.ask('go') == 'ok', 'go')
+            time.sleep(0.02)
+        need(p.ask('vfork') == 'ok', 'no vfork')
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
+        wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
+        wait_until_waiting(stitch, p)
+        need(p.ask('end') in ('1 1', '1 1000'), 'it does not go on')
+        while worker.poll() is None:
+            p.ask('go')
+            time.sleep(0.1)
+        need(end(worker)[0] == 0, 'not applied')
+        p.check(1)
+
+
 def test_left(stitch, folder):
     """Forced back with a thread that does not stop: what is left is said, and finished later."""
     prog, slp = make(stitch, folder, 'vfork_waits', edit=lambda text: text.replace('y * 100', 'y'))

@@ -11,6 +11,7 @@
 #include "names.h"
 #include "record.h"
 #include "stacks.h"
+#include "tracer.h"
 
 enum { STOP_MS = 200 };
 
@@ -193,8 +194,9 @@ static struct err *trace_thread(struct view *view, struct threads *threads, pid_
 	return NULL;
 }
 
-static struct err *trace_threads(struct view *view)
+static struct err *trace_threads(void *arg)
 {
+	struct view *view = arg;
 	AUTO_THREADS struct threads threads = { 0 };
 	AUTO_FREE pid_t *tids = NULL;
 	size_t nr = 0;
@@ -228,7 +230,7 @@ static struct err *trace_process(const struct options *options, pid_t pid, json_
 	view.process = process;
 	view.names = names_new(process);
 	if (!(err = stacks_init(&view.stacks, process, &view.record)))
-		err = trace_threads(&view);
+		err = tracer_run(trace_threads, &view);
 	stacks_done(&view.stacks);
 	names_free(view.names);
 	record_done(&view.record);

@@ -14,6 +14,7 @@
 #include "glance.h"
 #include "mem.h"
 #include "proc.h"
+#include "tracer.h"
 
 enum {
 	STOP_MS = 50,        /* a thread that takes longer is passed over */
@@ -122,6 +123,7 @@ static struct err *try_thread(struct borrowed *b, pid_t tid)
  */
 struct candidate {
 	pid_t tid;
+	bool is_stuck;     /* it cannot be interrupted: it is not likely to stop */
 	bool has_seccomp;
 	uint64_t switches; /* how often it has gone to sleep */
 };
@@ -130,6 +132,8 @@ static int by_cost(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
 
+	if (x->is_stuck != y->is_stuck)
+		return x->is_stuck ? 1 : -1;
 	if (x->has_seccomp != y->has_seccomp)
 		return x->has_seccomp ? 1 : -1;
 	if (x->switches != y->switches)
@@ -148,7 +152,9 @@ static struct candidate *list_candidates(const pid_t *tids, size_t *nr)
 		uint64_t values[2];
 
 		proc_status(tids[i], fields, 2, 10, values);
-		list[nr_listed++] = (struct candidate){ tids[i], (int64_t)values[0] > 0, values[1] };
+		list[nr_listed++] = (struct candidate){
+			.tid = tids[i], .is_stuck = thread_proc_state(tids[i]) == 'D',
+			.has_seccomp = (int64_t)values[0] > 0, .switches = values[1] };
 	}
 	*nr = nr_listed;
 	qsort(list, *nr, sizeof(*list), by_cost);
@@ -261,9 +267,14 @@ void borrow_end(struct borrowed *b)
 		b->thread = NULL;
 		return;
 	}
-	threads_done(&b->threads);
+	threads_leave(&b->threads);
 	window_close(&b->window);
 	b->thread = NULL;
+}
+
+struct err *borrow_do(struct process *process, struct err *(*job)(void *arg), void *arg)
+{
+	return process->standing ? job(arg) : tracer_run(job, arg);
 }
 
 struct err *borrow_run(struct borrowed *b, unsigned timeout_ms)

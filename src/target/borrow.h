@@ -46,6 +46,12 @@ struct err *borrow_set_mask(const struct borrowed *b, uint64_t mask)
 /* Gives it back as it stands. Harmless after an error and twice. */
 void borrow_end(struct borrowed *b);
 /*
+ * Has done what borrows: by a tracer that ends with it, for of the threads that are tried one
+ * may not stop, and is let go by nothing else; or by the caller, who has one that stands.
+ */
+struct err *borrow_do(struct process *process, struct err *(*job)(void *arg), void *arg)
+	__attribute__((warn_unused_result));
+/*
  * Lets it run to its next system call's entry or exit.  Errors: signal (it stopped for
  * something else, which is kept for it), system (not within timeout_ms), gone.
  */

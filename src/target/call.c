@@ -14,6 +14,7 @@
 #include "bytes.h"
 #include "event.h"
 #include "mem.h"
+#include "tracer.h"
 
 enum {
 	TRIES = 200,
@@ -63,19 +64,26 @@ static bool is_at_call(const struct arch *arch, const struct call *call,
 	       regs_sp(arch, regs) - call->stack < call->stack_size;
 }
 
+struct sent {
+	const struct process *process;
+	const struct call *call;
+	bool found;
+};
+
 /* Of a tool that died between the sending and the beginning. */
-static struct err *look_for_sent(struct process *process, const struct call *call,
-				 bool *found)
+static struct err *look_for_sent(void *arg)
 {
+	struct sent *sent = arg;
 	AUTO_THREADS struct threads threads;
 	struct err *err;
 
-	threads_init(&threads, process);
+	threads_init(&threads, sent->process);
 	if ((err = threads_seize(&threads)) || (err = threads_stop_all(&threads, LOOK_MS)))
 		return err;
 	for (size_t i = 0; i < threads.nr; i++)
-		*found |= threads.thread[i]->state == THREAD_STOPPED &&
-			  is_at_call(process->arch, call, &threads.thread[i]->regs);
+		sent->found |= threads.thread[i]->state == THREAD_STOPPED &&
+			       is_at_call(sent->process->arch, sent->call,
+					  &threads.thread[i]->regs);
 	return NULL;
 }
 
@@ -93,15 +101,15 @@ static struct err *reread_done(const struct process *process, const struct call 
 struct err *call_look(struct process *process, const struct call *call,
 		      enum call_state *state, int64_t *result)
 {
-	bool sent = false;
+	struct sent sent = { process, call, false };
 	struct err *err = read_marks(process, call, state, result);
 
-	if (err || *state == CALL_IS_DONE || (err = look_for_sent(process, call, &sent)))
+	if (err || *state == CALL_IS_DONE || (err = tracer_run(look_for_sent, &sent)))
 		return err;
 	/* A child of fork has a call's beginning and not the thread that is in it. */
-	*state = sent ? CALL_RUNS : CALL_NOT_BEGUN;
+	*state = sent.found ? CALL_RUNS : CALL_NOT_BEGUN;
 	/* It may have come to its end between the two looks. */
-	return sent ? NULL : reread_done(process, call, state, result);
+	return sent.found ? NULL : reread_done(process, call, state, result);
 }
 
 /* A shadow stack would have to be given back, too, and nobody outside can do that. */
@@ -239,9 +247,18 @@ static struct err *follow(struct borrowed *b, const struct call *call,
 	return err;
 }
 
-static struct err *try_call(struct process *process, const struct call *call,
-			    unsigned timeout_ms, int64_t *result, bool *faulted)
+struct try {
+	struct process *process;
+	const struct call *call;
+	unsigned timeout_ms;
+	int64_t *result;
+	bool *faulted;
+};
+
+static struct err *try_call(void *arg)
 {
+	const struct try *try = arg;
+	const struct call *call = try->call;
 	struct arch_call_request req = { .code = call->code, .stack = frames_at(call),
 					 .function = call->function,
 					 .argument = call->argument };
@@ -249,9 +266,9 @@ static struct err *try_call(struct process *process, const struct call *call,
 	struct borrowed b;
 	struct err *err;
 
-	if ((err = process_refresh(process)))
+	if ((err = process_refresh(try->process)))
 		return err;
-	err = borrow_begin(process, 0, &b);
+	err = borrow_begin(try->process, 0, &b);
 	if (!err && holds_lock(&b, call))
 		err = err_new(ERR_NOT_NOW, "no-thread", "thread %d holds the lock of shadow "
 			      "variables", (int)b.thread->tid);
@@ -261,7 +278,8 @@ static struct err *try_call(struct process *process, const struct call *call,
 		req.fp = fp;
 		err = send_there(&b, call, &req);
 		if (!err)
-			err = follow(&b, call, &req, timeout_ms, result, faulted);
+			err = follow(&b, call, &req, try->timeout_ms, try->result,
+				     try->faulted);
 	}
 	borrow_end(&b);
 	return err;
@@ -270,6 +288,7 @@ static struct err *try_call(struct process *process, const struct call *call,
 struct err *call_function(struct process *process, const struct call *call,
 			  unsigned timeout_ms, int64_t *result, bool *faulted)
 {
+	struct try one = { process, call, timeout_ms, result, faulted };
 	struct err *err = NULL;
 
 	*faulted = false;
@@ -278,7 +297,7 @@ struct err *call_function(struct process *process, const struct call *call,
 			       "%s yet", process->arch->name);
 	for (int try = 0; try < TRIES; try++) {
 		err_free(err);
-		err = try_call(process, call, timeout_ms, result, faulted);
+		err = borrow_do(process, try_call, &one);
 		if (!err || strcmp(err->reason, "no-thread"))
 			return err;
 		usleep(1000);

@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "event.h"
 #include "mem.h"
+#include "tracer.h"
 
 enum {
 	CALL_MS = 5000,
@@ -84,8 +85,10 @@ static uint64_t find_cell(const struct process *process, enum cell wanted)
  * A thread that a dead tool had borrowed may still be on its way through the
  * cell, and its way leads through the slot.  All are looked at once.
  */
-static struct err *check_nobody_in(struct process *process, uint64_t cell)
+static struct err *check_nobody_in(void *arg)
 {
+	const struct remote *remote = arg;
+	const struct process *process = remote->b.process;
 	AUTO_THREADS struct threads threads;
 	struct err *err;
 
@@ -95,7 +98,8 @@ static struct err *check_nobody_in(struct process *process, uint64_t cell)
 		return err;
 	for (size_t i = 0; i < threads.nr; i++)
 		if (threads.thread[i]->state == THREAD_STOPPED &&
-		    regs_pc(process->arch, &threads.thread[i]->regs) - cell < CODE_MAX)
+		    regs_pc(process->arch, &threads.thread[i]->regs) - remote->code <
+			    CODE_MAX)
 			return err_new(ERR_NOT_NOW, "no-thread", "thread %d is still on its "
 				       "way back from a system call made for a tool that "
 				       "died", (int)threads.thread[i]->tid);
@@ -112,7 +116,7 @@ static struct err *choose_cell(struct remote *remote)
 		return NULL;
 	remote->code = find_cell(process, CELL_LEFT_BEHIND);
 	if (remote->code)
-		return check_nobody_in(process, remote->code);
+		return tracer_run(check_nobody_in, remote);
 	return err_new(ERR_UNSUPPORTED, "no-slack",
 		       "process %d: no executable page has %d unused bytes at its end",
 		       process->pid, CODE_MAX);
@@ -316,18 +320,27 @@ static struct err *check_result(const struct process *process, const struct remo
 	return err_sys(errnum, "process %d: %s", process->pid, plan->what);
 }
 
-static struct err *run_from(struct process *process, struct remote_plan *plan, size_t nr)
-{
-	struct remote remote;
-	struct err *err = remote_begin(process, &remote);
+struct run {
+	struct process *process;
+	struct remote_plan *plan;
+	size_t nr;
+};
 
-	for (size_t i = 0; i < nr && !err; i++) {
-		if (plan[i].done)
+static struct err *run_from(void *arg)
+{
+	const struct run *run = arg;
+	struct remote remote;
+	struct err *err = remote_begin(run->process, &remote);
+
+	for (size_t i = 0; i < run->nr && !err; i++) {
+		struct remote_plan *plan = &run->plan[i];
+
+		if (plan->done)
 			continue;
-		err = remote_call(&remote, plan[i].nr, plan[i].args, &plan[i].result);
-		plan[i].done = !err;
+		err = remote_call(&remote, plan->nr, plan->args, &plan->result);
+		plan->done = !err;
 		if (!err)
-			err = check_result(process, &plan[i]);
+			err = check_result(run->process, plan);
 	}
 	remote_end(&remote);
 	return err;
@@ -343,11 +356,12 @@ struct err *remote_run(struct process *process, struct remote_plan *plan, size_t
 {
 	unsigned patience = process->patience_ms > PATIENCE_MS ? process->patience_ms :
 								PATIENCE_MS;
+	struct run run = { process, plan, nr };
 	uint64_t end = clock_ms() + patience;
 	unsigned pause = 1;
 
 	do {
-		struct err *err = run_from(process, plan, nr);
+		struct err *err = borrow_do(process, run_from, &run);
 
 		if (!err || !may_pass(err))
 			return err;

@@ -425,7 +425,7 @@ static void note_event(struct threads *threads, struct thread *thread, int event
 	switch (event) {
 	case PTRACE_EVENT_VFORK:
 		/* Of every call with CLONE_VFORK; PTRACE_EVENT_VFORK_DONE is its end. */
-		thread->in_vfork = true;
+		thread->in_vfork = threads->ptrace_options & PTRACE_O_TRACEVFORKDONE;
 		note_birth(threads, thread);
 		return;
 	case PTRACE_EVENT_CLONE:
@@ -754,53 +754,19 @@ void thread_release(struct threads *threads, struct thread *thread)
 	thread->state = THREAD_RELEASED;
 }
 
-/* How many stood. */
-static size_t release_stopped(struct threads *threads)
-{
-	size_t stopped = 0;
-
-	for (size_t i = 0; i < threads->nr; i++)
-		if (threads->thread[i]->state == THREAD_STOPPED) {
-			thread_release(threads, threads->thread[i]);
-			stopped++;
-		}
-	return stopped;
-}
-
-static void forget_all(struct threads *threads)
-{
-	for (size_t i = 0; i < threads->nr; i++)
-		free(threads->thread[i]);
-	free(threads->thread);
-	*threads = (struct threads){ 0 };
-}
-
 void threads_leave(struct threads *threads)
 {
-	release_stopped(threads);
+	for (size_t i = 0; i < threads->nr; i++)
+		if (threads->thread[i]->state == THREAD_STOPPED)
+			thread_release(threads, threads->thread[i]);
 	/* Who was asked to stop may have left a system call for it, and gets that mended. */
 	for (size_t i = 0; i < threads->nr; i++)
 		if (threads->thread[i]->asked && threads->thread[i]->state == THREAD_SEIZED)
 			thread_release(threads, threads->thread[i]);
-	event("resumed threads=%zu", threads->nr);
-	forget_all(threads);
-}
-
-void threads_done(struct threads *threads)
-{
-	/* First those that stand still: they wait for us. */
-	size_t stopped = release_stopped(threads);
-
+	if (threads->nr)
+		event("resumed threads=%zu", threads->nr);
 	for (size_t i = 0; i < threads->nr; i++)
-		thread_ask(threads->thread[i]);
-	/* Their last reports may tell of more, which come to stand behind them. */
-	for (size_t i = 0; i < threads->nr; i++)
-		thread_release(threads, threads->thread[i]);
-	for (size_t i = 0; i < threads->nr; i++)
-		if (threads->thread[i]->state == THREAD_SEIZED)
-			event("not let go tid=%d state=%c", (int)threads->thread[i]->tid,
-			      thread_proc_state(threads->thread[i]->tid));
-	if (stopped)
-		event("resumed threads=%zu", stopped);
-	forget_all(threads);
+		free(threads->thread[i]);
+	free(threads->thread);
+	*threads = (struct threads){ 0 };
 }

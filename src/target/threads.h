@@ -135,13 +135,12 @@ struct err *thread_stop(struct threads *threads, struct thread *thread,
 /* Lets one thread go, with the signal that it was stopped before, if any. */
 void thread_release(struct threads *threads, struct thread *thread);
 /*
- * For who ends after this (target/tracer.h): lets those go that stand, with their signals,
- * and leaves the others to the kernel.  Frees the list.
+ * Lets those go that stand, with their signals, and frees the list; also after an error of
+ * the others.  Those that run, or do not stop, are let go by the end of the tracer
+ * (target/tracer.h), which has to come then: nobody answers what they report.
  */
 void threads_leave(struct threads *threads);
-/* Lets all go and frees the list; also after an error of the others. */
-void threads_done(struct threads *threads);
-#define AUTO_THREADS __attribute__((cleanup(threads_done)))
+#define AUTO_THREADS __attribute__((cleanup(threads_leave)))
 
 struct err *thread_get_regs(const struct arch *arch, pid_t tid, struct regs *regs)
 	__attribute__((warn_unused_result));

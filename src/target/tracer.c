@@ -71,3 +71,15 @@ void tracer_end(struct tracer *tracer)
 	sem_destroy(&tracer->todo);
 	sem_destroy(&tracer->done);
 }
+
+struct err *tracer_run(struct err *(*job)(void *arg), void *arg)
+{
+	struct tracer tracer;
+	struct err *err = tracer_start(&tracer);
+
+	if (err)
+		return err;
+	err = tracer_do(&tracer, job, arg);
+	tracer_end(&tracer);
+	return err;
+}

@@ -37,5 +37,8 @@ struct err *tracer_do(struct tracer *tracer, struct err *(*job)(void *arg), void
  * twice.
  */
 void tracer_end(struct tracer *tracer);
+/* Has one job done, by a tracer that ends with it. */
+struct err *tracer_run(struct err *(*job)(void *arg), void *arg)
+	__attribute__((warn_unused_result));
 
 #endif

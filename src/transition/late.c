@@ -23,6 +23,7 @@
 #include "orphans.h"
 #include "straggler.h"
 #include "threads.h"
+#include "tracer.h"
 
 enum {
 	POLL_MS = 200,      /* of the user, and of objects where events are not to be had */
@@ -42,6 +43,7 @@ struct late {
 	bool differs;           /* at the last look, what is there from what is in effect */
 	bool wants_out;         /* something needs that no thread is ours */
 	bool in_effect;
+	int question;           /* of somebody who has work to do here, or -1 */
 	bool given_up;          /* refused: not again before the object has gone */
 	unsigned nr_failed;     /* and since then */
 };
@@ -336,7 +338,8 @@ static void on_stop(void *arg, struct thread *thread)
 	arm(thread, late->link.brk);
 }
 
-static void release(struct late *late)
+/* Their tracer ends with it: not all of them can be stopped to be let go. */
+static void leave(struct late *late)
 {
 	for (size_t i = 0; i < late->threads.nr; i++)
 		if (late->threads.thread[i]->data) {
@@ -344,7 +347,7 @@ static void release(struct late *late)
 			free(late->threads.thread[i]->data);
 			late->threads.thread[i]->data = NULL;
 		}
-	threads_done(&late->threads);
+	threads_leave(&late->threads);
 }
 
 static struct err *seize(struct late *late)
@@ -428,11 +431,10 @@ static struct err *bring_up_to_date(struct late *late)
 }
 
 /* Somebody else has work to do here: no thread is ours until that is done. */
-static void step_aside(struct late *late, int fd)
+static void step_aside(struct late *late)
 {
 	event("stepping aside");
-	release(late);
-	lock_answer(fd, "ok");
+	lock_answer(late->question, "ok");
 	do
 		usleep(ASIDE_MS * 1000);
 	while (lock_is_taken(late->process) && !late->view->is_over(late->view->arg));
@@ -473,14 +475,13 @@ static void look_for_objects(struct late *late)
 	err_free(err);
 }
 
-/* Until something needs that no thread is ours; *fd: somebody asked for it. */
-static struct err *follow_threads(struct late *late, int *fd)
+/* Until something needs that no thread is ours, or somebody asks for it. */
+static struct err *follow_threads(struct late *late)
 {
 	uint64_t looked = clock_ms();
 	char question[64];
 	struct err *err;
 
-	*fd = -1;
 	while (!late->wants_out && !late->view->is_over(late->view->arg)) {
 		if (!late->threads.has_more)
 			wait_for_events(late);
@@ -495,31 +496,34 @@ static struct err *follow_threads(struct late *late, int *fd)
 			look_for_objects(late);
 			looked = clock_ms();
 		}
-		if (lock_question(&late->lock, question, fd))
+		if (lock_question(&late->lock, question, &late->question))
 			return NULL;
 	}
 	return NULL;
 }
 
+/* What came, or went, before each thread had its event is seen when it is looked for. */
+static struct err *trace(void *arg)
+{
+	struct late *late = arg;
+	struct err *err = seize(late);
+
+	if (!err)
+		err = follow_threads(late);
+	leave(late);
+	return err;
+}
+
 static struct err *follow(struct late *late)
 {
 	struct err *err;
-	int fd;
 
 	while (!late->view->is_over(late->view->arg)) {
-		if ((err = bring_up_to_date(late)))
+		late->question = -1;
+		if ((err = bring_up_to_date(late)) || (err = tracer_run(trace, late)))
 			return err;
-		if ((err = seize(late)))
-			return err;
-		/* What came, or went, before each thread had its event is seen when it is
-		 * looked for. */
-		err = follow_threads(late, &fd);
-		if (err)
-			return err;
-		if (fd >= 0)
-			step_aside(late, fd);
-		else
-			release(late);
+		if (late->question >= 0)
+			step_aside(late);
 	}
 	return NULL;
 }
@@ -547,7 +551,6 @@ struct err *late_follow(struct process *process, const struct slp *slp,
 	if (!all_there(&late))
 		tell(&late, LATE_WAITS, NULL, NULL);
 	err = follow(&late);
-	release(&late);
 	lock_release(&late.lock);
 	return err;
 }
