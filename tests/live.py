@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -157,14 +158,28 @@ def test_group_stop(stitch, folder):
     with Program([prog]) as p:
         p.ask('go')
         os.kill(p.pid, signal.SIGSTOP)
-        time.sleep(0.1)
+        wait_for(lambda: process_state(p.pid) == 'T', 'it does not stop')
         done = stitch.run('apply', '-t', '1', p.pid, slp)
         time.sleep(0.1)
         state = process_state(p.pid)
         need(state == 'T', f'state {state} after apply, must be T')
-        need(done.returncode in (0, 3), done.stderr)
+        need(done.returncode == 3 and 'it is stopped' in done.stderr, done.stderr)
         os.kill(p.pid, signal.SIGCONT)
         p.check(0, 'continued')
+
+
+def test_memory_limit(stitch, folder):
+    """A process that may not have more memory is told from one that cannot be patched."""
+    prog, slp = make(stitch, folder, 'plain')
+    with Program([prog]) as p:
+        room = status_field(p.pid, 'VmSize') << 10
+        old = resource.prlimit(p.pid, resource.RLIMIT_AS, (room, resource.RLIM_INFINITY))
+        stitch.refused('memory-limit', 'apply', p.pid, slp, status=4)
+        p.check(0, 'refused')
+        need(state_of(stitch, p) is None, 'something was left')
+        resource.prlimit(p.pid, resource.RLIMIT_AS, old)
+        stitch.ok('apply', '-t', PATIENCE, p.pid, slp)
+        p.check(1)
 
 
 def test_churn(stitch, folder):

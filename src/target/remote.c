@@ -317,6 +317,10 @@ static struct err *check_result(const struct process *process, const struct remo
 	if (errnum == EEXIST && plan->nr == process->arch->nr_mmap)
 		return err_new(ERR_NOT_NOW, "room-taken", "process %d mapped memory of its own "
 			       "where the patch was to go", process->pid);
+	if (errnum == ENOMEM && plan->nr == process->arch->nr_mmap)
+		return err_new(ERR_UNSUPPORTED, "memory-limit", "process %d may have no more "
+			       "memory: see prlimit --pid %d (AS, DATA), vm.max_map_count and "
+			       "vm.overcommit_memory", process->pid, process->pid);
 	return err_sys(errnum, "process %d: %s", process->pid, plan->what);
 }
 
@@ -352,6 +356,14 @@ static bool may_pass(const struct err *err)
 	       strcmp(err->reason, "room-taken");
 }
 
+static const char *why_none(pid_t pid)
+{
+	char state = thread_proc_state(pid);
+
+	return state == 'T' ? ": it is stopped, and SIGCONT lets it go on" :
+	       state == 'D' ? ": it waits in the kernel, or is frozen (state D)" : "";
+}
+
 struct err *remote_run(struct process *process, struct remote_plan *plan, size_t nr)
 {
 	unsigned patience = process->patience_ms > PATIENCE_MS ? process->patience_ms :
@@ -370,8 +382,8 @@ struct err *remote_run(struct process *process, struct remote_plan *plan, size_t
 		pause += pause < PAUSE_MS;
 	} while (clock_ms() < end);
 	return err_new(ERR_NOT_NOW, "no-thread",
-		       "process %d: no thread could be borrowed in %u s; a longer --timeout waits "
-		       "longer", process->pid, patience / 1000);
+		       "process %d: no thread could be borrowed in %u s%s; a longer --timeout "
+		       "waits longer", process->pid, patience / 1000, why_none(process->pid));
 }
 
 struct err *remote_map(struct process *process, const struct remote_mapping *list, size_t nr)

@@ -546,7 +546,7 @@ static struct err *wait_stopped(struct threads *threads, struct thread *thread,
 		       "thread %d (%s) does not stop: it is in state %c in the kernel%s",
 		       (int)thread->tid, name, thread_proc_state(thread->tid),
 		       thread_proc_state(thread->tid) == 'D' ?
-		       ", perhaps the parent of a vfork" : "");
+		       ", perhaps the parent of a vfork, or frozen" : "");
 }
 
 /* Its memory is its own: what it inherited goes on by itself. */

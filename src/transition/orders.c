@@ -131,7 +131,7 @@ struct err *orders_refuse(const struct machine *m)
 			       "process %d: thread %d (%s) does not stop: it is in state %c "
 			       "in the kernel%s", pid, (int)b->tid, b->thread_name,
 			       thread_proc_state(b->tid), thread_proc_state(b->tid) == 'D' ?
-			       ", perhaps the parent of a vfork" : "");
+			       ", perhaps the parent of a vfork, or frozen" : "");
 	return err_new(ERR_NOT_NOW, "unreliable",
 		       "process %d: the stack of thread %d (%s) cannot be traced: %s "
 		       "(%s, frame %u at %#" PRIx64 "); see stitch stack %d", pid,
