@@ -1019,6 +1019,14 @@ def test_vfork_waits(stitch, folder):
                 p.check(0, 'reverted')
 
 
+def test_spawner(stitch, folder):
+    """Threads start programs without pause: none of the children is in a command's way."""
+    prog, slp = make(stitch, folder, 'spawner')
+    with Program([prog]) as p:
+        there_and_back(stitch, p, slp, 100)
+        need(min(int(x) for x in p.ask('count').split()) > 0, 'not every way was gone')
+
+
 def test_vfork_before(stitch, folder):
     """The thread that would be borrowed first cannot be stopped: another is, and it gets on."""
     prog, slp = make(stitch, folder, 'vfork_waits')

@@ -92,10 +92,15 @@ static bool runs_the_same(pid_t pid, const struct stat *parent)
 	       st.st_dev == parent->st_dev;
 }
 
-/*
- * One turn over all processes.  A child of vfork has its parent's memory, and no end of its
- * own to come to.
- */
+/* A child of vfork has its parent's memory, and no end of its own to come to. */
+static bool is_behind(pid_t pid, const struct children_of *of, const struct stat *parent,
+		      enum patch_state *state)
+{
+	return runs_the_same(pid, parent) && !thread_shares_memory(of->pid, pid) &&
+	       find_state(pid, of, state);
+}
+
+/* One turn over all processes. */
 static struct err *one_round(const struct children_of *of, const struct apply_options *options,
 			     struct seen *seen)
 {
@@ -110,13 +115,13 @@ static struct err *one_round(const struct children_of *of, const struct apply_op
 		struct err *err;
 
 		if (pid <= 0 || pid == of->pid || has_seen(seen, pid) ||
-		    !runs_the_same(pid, &parent) || thread_shares_memory(of->pid, pid) ||
-		    !find_state(pid, of, &state))
+		    !is_behind(pid, of, &parent, &state))
 			continue;
 		*ARRAY_ADD(seen->pid, seen->nr) = pid;
 		event("child pid=%d patch=%s", (int)pid, of->name);
 		err = bring_on(pid, of, state, options);
-		if (!first && !err_is_gone(err))
+		/* One that ends, or executes another program, fails in one of many ways. */
+		if (err && !first && !err_is_gone(err) && is_behind(pid, of, &parent, &state))
 			first = err;
 		else
 			err_free(err);
