@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -250,6 +251,48 @@ def process_state(pid):
 def state_of(stitch, p):
     patches = stitch.json('list', p.pid)['processes'][0]['patches']
     return patches[-1]['state'] if patches else None
+
+
+def start_and_kill(prog, is_over):
+    """Instances of a program that live for some milliseconds."""
+    while not is_over.is_set():
+        p = Program([prog])
+        time.sleep(0.01)
+        p.process.kill()
+        p.process.wait()
+        p.process.stdin.close()
+        p.process.stdout.close()
+
+
+def test_all(stitch, folder):
+    """With --all it is no failure that a process has ended meanwhile, or has the patch."""
+    prog, slp = make(stitch, folder, 'plain', slp='many.slp',
+                     flags='-O2 -pthread -Wl,--defsym=many=0')
+    with Program([prog]) as a, Program([prog]) as b:
+        is_over = threading.Event()
+        others = [threading.Thread(target=start_and_kill, args=(prog, is_over))
+                  for _ in range(6)]
+        for t in others:
+            t.start()
+        try:
+            for _ in range(3 if SLOW else 15):
+                for args, version in (('apply', '--all', slp), 1), (('revert', '--all', 'many'), 0):
+                    done = stitch.run(*args)
+                    need(done.returncode == 0 and not done.stderr, f'{done}')
+                    a.check(version)
+                    b.check(version)
+        finally:
+            is_over.set()
+            for t in others:
+                t.join()
+        stitch.ok('apply', a.pid, slp)
+        done = stitch.json('apply', '--all', slp)['processes']
+        need({x['pid']: (x['result'], x['error']) for x in done} ==
+             {a.pid: ('unchanged', None), b.pid: ('applied', None)}, f'{done}')
+        said = stitch.ok('apply', '--all', slp).stdout
+        need('0 of 2 processes applied, 2 had it already' in said, said)
+        stitch.refused('already-applied', 'apply', a.pid, slp, status=4)
+        stitch.refused('no-process', 'revert', '--all', 'other', status=1)
 
 
 def test_leaves_and_comes_back(stitch, folder):

@@ -66,6 +66,8 @@ bool cmd_is_pid(const char *word, pid_t *pid);
 struct err *cmd_select(const struct options *options, bool (*wanted)(pid_t, void *),
 		       void *arg, pid_t **pids, size_t *nr)
 	__attribute__((warn_unused_result));
+/* How many of them are PIDs among words: those come first. */
+size_t cmd_nr_pids(const struct options *options);
 /* The first word that is no PID, NULL if there is none. */
 const char *cmd_file_word(const struct options *options);
 

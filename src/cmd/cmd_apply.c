@@ -11,6 +11,8 @@
 #include "cmd.h"
 #include "mem.h"
 
+enum { MAX_ROUNDS = 10 }; /* of looking for processes that were forked meanwhile */
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int sig)
@@ -69,6 +71,8 @@ struct task {
 	const char *done;  /* "applied" */
 	const char *name;
 	json_t *results;
+	size_t nr_done, nr_failed;
+	size_t nr_same;    /* that had it already */
 };
 
 static json_t *json_covered(const struct apply_result *r)
@@ -80,11 +84,12 @@ static json_t *json_covered(const struct apply_result *r)
 }
 
 static json_t *json_result(const struct task *task, pid_t pid, const struct err *err,
-			   const struct apply_result *r)
+			   const char *same, const struct apply_result *r)
 {
 	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,sb,so,so}",
 			 "pid", (int)pid,
-			 "result", err ? "failed" : r->pending ? "started" : task->done,
+			 "result", same ? same : err ? "failed" :
+				   r->pending ? "started" : task->done,
 			 "functions", (json_int_t)r->nr_funcs,
 			 "threads", (json_int_t)r->stats.threads,
 			 "passes", (json_int_t)r->stats.passes,
@@ -100,7 +105,7 @@ static json_t *json_result(const struct task *task, pid_t pid, const struct err 
 			 "faulted_callbacks", (json_int_t)r->faulted_callbacks,
 			 "retained", r->retained, "left", r->is_left, "pending", r->pending,
 			 "unwinder_told", r->eh_registered, "covers", json_covered(r),
-			 "error", cmd_json_error(err));
+			 "error", same ? json_null() : cmd_json_error(err));
 }
 
 static void print_result(const struct task *task, const struct process *process,
@@ -140,7 +145,35 @@ static void print_told(const struct task *task, const struct process *process)
 	       process->pid, process->comm, task->done);
 }
 
-static int run_one(const struct task *task, pid_t pid)
+/*
+ * What is no failure where nobody named the process: "gone", it has ended since it was
+ * found, "unchanged", it has the patch.  Else NULL.
+ */
+static const char *is_no_failure(const struct err *err, bool is_named)
+{
+	if (!err || is_named)
+		return NULL;
+	if (err_is_gone(err) || !strcmp(err->reason, "no-program"))
+		return "gone";
+	return strcmp(err->reason, "already-applied") ? NULL : "unchanged";
+}
+
+static void say(const struct task *task, const struct process *process,
+		const struct apply_result *result, const struct err *err, const char *same)
+{
+	if (same && !strcmp(same, "unchanged"))
+		printf("%d (%s): has %s already\n", process->pid, process->comm, task->name);
+	else if (same)
+		return;
+	else if (err)
+		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+	else if (!*result->name && !task->name)
+		print_told(task, process);
+	else
+		print_result(task, process, result);
+}
+
+static int run_one(struct task *task, pid_t pid, bool is_named)
 {
 	AUTO_PROCESS struct process *process = NULL;
 	struct view view = { .pid = pid,
@@ -150,44 +183,97 @@ static int run_one(const struct task *task, pid_t pid)
 				     .wait = show_wait, .wait_arg = &view };
 	struct apply_result result = { 0 };
 	struct err *err = process_open(pid, &process);
+	const char *same;
 	int status;
 
 	if (!err)
 		err = task->run(task, process, &how, &result);
 	end_progress(&view);
-	status = cmd_status_of(err);
+	same = is_no_failure(err, is_named);
+	status = same ? EXIT_DONE : cmd_status_of(err);
+	task->nr_same += same && !strcmp(same, "unchanged");
+	task->nr_done += !err;
+	task->nr_failed += err && !same;
 	if (task->options->json)
-		json_array_append_new(task->results, json_result(task, pid, err, &result));
-	else if (err)
-		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
-	else if (!*result.name && !task->name)
-		print_told(task, process);
+		json_array_append_new(task->results, json_result(task, pid, err, same, &result));
 	else
-		print_result(task, process, &result);
+		say(task, process, &result, err, same);
 	err_free(err);
 	return status;
 }
 
-static int run_all(struct task *task, const pid_t *pids, size_t nr)
+static void print_sum(const struct task *task)
+{
+	printf("%zu of %zu processes %s", task->nr_done,
+	       task->nr_done + task->nr_failed + task->nr_same, task->done);
+	printf(task->nr_same ? ", %zu had it already\n" : "\n", task->nr_same);
+}
+
+/* Those that have had their turn. */
+struct turns {
+	pid_t *pid;
+	size_t nr;
+};
+
+static bool had_turn(const struct turns *turns, pid_t pid)
+{
+	for (size_t i = 0; i < turns->nr; i++)
+		if (turns->pid[i] == pid)
+			return true;
+	return false;
+}
+
+/* Each of pids that has not had its turn, the first nr_named by the user's word; *any. */
+static int give_turns(struct task *task, const pid_t *pids, size_t nr, size_t nr_named,
+		      struct turns *turns, bool *any)
 {
 	int status = EXIT_DONE;
-	size_t failed = 0;
+
+	*any = false;
+	for (size_t i = 0; i < nr && !interrupted; i++) {
+		if (had_turn(turns, pids[i]))
+			continue;
+		*ARRAY_ADD(turns->pid, turns->nr) = pids[i];
+		status = cmd_worse(status, run_one(task, pids[i], i < nr_named));
+		*any = true;
+	}
+	return status;
+}
+
+/*
+ * One process after the other.  Where they are found, and not named, it is looked again when
+ * all have had their turn: one that was forked by then from one that had not has nothing of it.
+ */
+static int run_all(struct task *task, bool (*wanted)(pid_t pid, void *arg), void *arg)
+{
+	const struct options *options = task->options;
+	struct turns turns = { 0 };
+	int status = EXIT_DONE;
+	bool any = true;
 
 	task->results = json_array();
 	catch_interrupt();
-	for (size_t i = 0; i < nr && !interrupted; i++) {
-		int one = run_one(task, pids[i]);
+	for (unsigned round = 0; round < MAX_ROUNDS && any; round++) {
+		AUTO_FREE pid_t *pids = NULL;
+		size_t nr = 0;
+		struct err *err = cmd_select(options, wanted, arg, &pids, &nr);
 
-		failed += one != EXIT_DONE;
-		status = cmd_worse(status, one);
+		if (err && !round) {
+			json_decref(task->results);
+			return cmd_fail(options, err);
+		}
+		err_free(err);
+		status = cmd_worse(status, give_turns(task, pids, nr, cmd_nr_pids(options),
+						      &turns, &any));
+		any &= options->all || options->exe;
 	}
-	if (task->options->json)
+	if (options->json)
 		cmd_print_json(json_pack("{so}", "processes", task->results));
-	else if (nr > 1)
-		printf("%zu of %zu processes %s\n", nr - failed, nr, task->done);
-	if (task->options->json)
-		return status;
-	json_decref(task->results);
+	else
+		json_decref(task->results);
+	if (!options->json && turns.nr > 1)
+		print_sum(task);
+	free(turns.pid);
 	return status;
 }
 
@@ -218,64 +304,74 @@ static struct err *do_check(const struct task *task, struct process *process,
 	return apply_check(process, task->slp, how, result);
 }
 
+/* Of the patch to be reverted, NULL: the newest. */
+static const char *name_of(const struct options *options)
+{
+	return options->name ? options->name : cmd_file_word(options);
+}
+
 static struct err *do_revert(const struct task *task, struct process *process,
 			     const struct apply_options *how, struct apply_result *result)
 {
-	return apply_revert(process, task->options->name ? task->options->name :
-			    cmd_file_word(task->options), how, result);
+	return apply_revert(process, name_of(task->options), how, result);
 }
 
 static int with_patch(const struct options *options, struct task *task)
 {
 	const char *file = cmd_file_word(options);
-	AUTO_FREE pid_t *pids = NULL;
 	AUTO_SLP struct slp *slp = NULL;
-	size_t nr = 0;
-	struct err *err = NULL;
+	struct err *err;
 
 	if (!file)
 		return cmd_fail(options, err_new(ERR_USAGE, "usage",
 						 "which patch file? Give one"));
-	err = slp_open(file, &slp);
-	if (!err)
-		err = cmd_select(options, has_object_of, slp, &pids, &nr);
-	if (err)
+	if ((err = slp_open(file, &slp)))
 		return cmd_fail(options, err);
 	task->options = options;
 	task->slp = slp;
 	task->name = slp->name;
-	return run_all(task, pids, nr);
+	return run_all(task, has_object_of, slp);
 }
 
-static bool has_record(pid_t pid, void *arg)
+/* Of a process's record: has it one patch that is wanted? */
+static bool has_patch(pid_t pid, bool (*wanted)(const struct record_patch *patch, void *arg),
+		      void *arg)
 {
 	struct process *process = NULL;
 	struct record record = { 0 };
 	struct err *err = process_open(pid, &process);
 	bool has = false;
 
-	(void)arg;
 	if (!err)
 		err = record_read(process, &record);
 	for (size_t i = 0; !err && i < record.nr_patches; i++)
-		has |= record.patches[i]->state != PATCH_RETAINED;
+		has |= wanted(record.patches[i], arg);
 	err_free(err);
 	record_done(&record);
 	process_close(process);
 	return has;
 }
 
-/* Those that have a patch: cancel, force and --resume say of which. */
-static int with_record(const struct options *options, struct task *task)
+static bool is_revertible(const struct record_patch *patch, void *name)
 {
-	AUTO_FREE pid_t *pids = NULL;
-	size_t nr = 0;
-	struct err *err = cmd_select(options, has_record, NULL, &pids, &nr);
+	return patch->state != PATCH_RETAINED && (!name || !strcmp(patch->name, name));
+}
 
-	if (err)
-		return cmd_fail(options, err);
-	task->options = options;
-	return run_all(task, pids, nr);
+static bool can_revert(pid_t pid, void *name)
+{
+	return has_patch(pid, is_revertible, name);
+}
+
+static bool is_unfinished(const struct record_patch *patch, void *arg)
+{
+	(void)arg;
+	return patch->state != PATCH_RETAINED &&
+	       (patch->state != PATCH_APPLIED || patch->dispatch);
+}
+
+static bool has_unfinished(pid_t pid, void *arg)
+{
+	return has_patch(pid, is_unfinished, arg);
 }
 
 static struct err *do_resume(const struct task *task, struct process *process,
@@ -306,24 +402,24 @@ int cmd_apply(const struct options *options)
 	if (options->follow)
 		return cmd_follow(options);
 	if (options->resume) {
-		task = (struct task){ .run = do_resume, .done = "finished" };
-		return with_record(options, &task);
+		task = (struct task){ .options = options, .run = do_resume, .done = "finished" };
+		return run_all(&task, has_unfinished, NULL);
 	}
 	return with_patch(options, &task);
 }
 
 int cmd_cancel(const struct options *options)
 {
-	struct task task = { .run = do_cancel, .done = "reversed" };
+	struct task task = { .options = options, .run = do_cancel, .done = "reversed" };
 
-	return with_record(options, &task);
+	return run_all(&task, has_unfinished, NULL);
 }
 
 int cmd_force(const struct options *options)
 {
-	struct task task = { .run = do_force, .done = "forced" };
+	struct task task = { .options = options, .run = do_force, .done = "forced" };
 
-	return with_record(options, &task);
+	return run_all(&task, has_unfinished, NULL);
 }
 
 int cmd_check(const struct options *options)
@@ -335,7 +431,8 @@ int cmd_check(const struct options *options)
 
 int cmd_revert(const struct options *options)
 {
-	struct task task = { .run = do_revert, .done = "reverted", .name = "" };
+	struct task task = { .options = options, .run = do_revert, .done = "reverted",
+			     .name = "" };
 
-	return with_record(options, &task);
+	return run_all(&task, can_revert, (void *)(uintptr_t)name_of(options));
 }

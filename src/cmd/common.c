@@ -77,6 +77,16 @@ const char *cmd_file_word(const struct options *options)
 	return NULL;
 }
 
+size_t cmd_nr_pids(const struct options *options)
+{
+	size_t nr = 0;
+	pid_t pid;
+
+	for (int i = 0; i < options->nr_words; i++)
+		nr += cmd_is_pid(options->words[i], &pid);
+	return nr;
+}
+
 /* By device and inode, so that any path to the program will do. */
 static bool runs(pid_t pid, const struct stat *exe)
 {

@@ -80,8 +80,11 @@ struct err *dynlink_list(const struct process *process, const struct dynlink *li
 		if (object)
 			*ARRAY_ADD(*objects, *nr) = object;
 	}
-	if (err)
+	if (err) {
 		free(*objects);
+		*objects = NULL;
+		*nr = 0;
+	}
 	return err;
 }
 

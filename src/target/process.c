@@ -32,13 +32,27 @@ bool process_try_read(const struct process *process, uint64_t addr, void *to, si
 	return got == (ssize_t)size;
 }
 
+/* Of memory that nobody uses any more the file is at its end (fs/proc/base.c, mem_rw()). */
+bool process_is_gone(const struct process *process)
+{
+	char byte;
+
+	return !process->source && !pread(process->mem_fd, &byte, 1, 0);
+}
+
+struct err *process_gone(const struct process *process)
+{
+	return err_new(ERR_GONE, "gone", "process %d has ended, or executes another program",
+		       process->pid);
+}
+
 struct err *process_read(const struct process *process, uint64_t addr, void *to,
 			 size_t size)
 {
 	if (process_try_read(process, addr, to, size))
 		return NULL;
-	if (!process->source && kill(process->pid, 0) && errno == ESRCH)
-		return err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
+	if (process_is_gone(process))
+		return process_gone(process);
 	return err_new(ERR_FAILED, "no-memory",
 		       "process %d: %zu bytes at %#" PRIx64 " cannot be read",
 		       process->pid, size, addr);
@@ -51,8 +65,8 @@ struct err *process_write(const struct process *process, uint64_t addr,
 
 	if (done == (ssize_t)size)
 		return NULL;
-	if (done <= 0 && kill(process->pid, 0) && errno == ESRCH)
-		return err_new(ERR_GONE, "gone", "process %d has ended", process->pid);
+	if (process_is_gone(process))
+		return process_gone(process);
 	return err_new(ERR_FAILED, "no-memory",
 		       "process %d: %zu bytes at %#" PRIx64 " cannot be written",
 		       process->pid, size, addr);

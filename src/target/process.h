@@ -93,6 +93,10 @@ struct err *process_read_maps(const struct process *process, struct maps *maps)
 struct err *process_refresh(struct process *process) __attribute__((warn_unused_result));
 
 /* All or nothing. Write works on read-only pages, too (copy-on-write). */
+/* Its memory is no more: it has ended, or executes another program. */
+bool process_is_gone(const struct process *process);
+/* What to say then. */
+struct err *process_gone(const struct process *process) __attribute__((warn_unused_result));
 struct err *process_read(const struct process *process, uint64_t addr, void *to,
 			 size_t size) __attribute__((warn_unused_result));
 struct err *process_write(const struct process *process, uint64_t addr,

@@ -303,37 +303,75 @@ struct err *threads_seize_new(struct threads *threads, bool *added)
 	return err;
 }
 
+/* One that has not ended, 0 if all have: the first thread can end before others. */
+static pid_t live_thread(pid_t pid)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	size_t nr = 0;
+
+	if (!thread_has_ended(pid))
+		return pid;
+	err_free(threads_list(pid, &tids, &nr));
+	for (size_t i = 0; i < nr; i++)
+		if (!thread_has_ended(tids[i]))
+			return tids[i];
+	return 0;
+}
+
+/* Who has ended has no memory, and the kernel's threads have none: those are alike, too. */
+static bool same_memory(pid_t of, pid_t tid)
+{
+	return !syscall(SYS_kcmp, of, tid, KCMP_VM, 0, 0) && !thread_has_ended(of);
+}
+
 bool thread_shares_memory(pid_t pid, pid_t tid)
 {
-	return !syscall(SYS_kcmp, pid, tid, KCMP_VM, 0, 0);
+	pid_t of = live_thread(pid);
+
+	return of && same_memory(of, tid);
 }
 
 /*
  * Processes made by clone(CLONE_VM) or vfork run the same code and are in no
  * list of the kernel's; kcmp() tells.
  */
-static struct err *find_peers(struct threads *threads)
+static struct err *find_peers_of(struct threads *threads, pid_t of)
 {
 	pid_t pid = threads->process->pid;
 	DIR *dir = opendir("/proc");
+	struct err *err = NULL;
 	struct dirent *entry;
 
-	while (dir && (entry = readdir(dir))) {
+	threads->nr_peers = 0;
+	while (dir && !err && (entry = readdir(dir))) {
 		pid_t other = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (other <= 0 || other == pid || !thread_shares_memory(pid, other))
+		if (other <= 0 || other == pid || !same_memory(of, other))
 			continue;
-		if (threads->nr_peers == ARRAY_SIZE(threads->peers)) {
-			closedir(dir);
-			return err_new(ERR_UNSUPPORTED, "shared-memory",
-				       "process %d shares its memory with more than "
-				       "%zu others", pid, threads->nr_peers);
-		}
-		threads->peers[threads->nr_peers++] = other;
+		if (threads->nr_peers == ARRAY_SIZE(threads->peers))
+			err = err_new(ERR_UNSUPPORTED, "shared-memory",
+				      "process %d shares its memory with more than "
+				      "%zu others", pid, threads->nr_peers);
+		else
+			threads->peers[threads->nr_peers++] = other;
 	}
 	if (dir)
 		closedir(dir);
-	return NULL;
+	return err;
+}
+
+static struct err *find_peers(struct threads *threads)
+{
+	struct err *err = NULL;
+	pid_t of;
+
+	do {
+		err_freep(&err);
+		of = live_thread(threads->process->pid);
+		if (of)
+			err = find_peers_of(threads, of);
+	} while (of && thread_has_ended(of));
+	return err;
 }
 
 /* SIGCHLD tells of every stop; blocked, it can be waited for with a limit. */
@@ -415,7 +453,7 @@ static void note_birth(struct threads *threads, struct thread *parent)
 	child->asked = child->state == THREAD_SEIZED;
 	child->is_of_process = thread_is_of(threads->process->pid, child->tid);
 	child->is_foreign = !child->is_of_process &&
-			    !thread_shares_memory(threads->process->pid, child->tid);
+			    !thread_shares_memory(parent->tid, child->tid);
 	if (threads->on_birth && !child->is_foreign)
 		threads->on_birth(threads->arg, parent, child);
 }

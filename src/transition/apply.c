@@ -637,13 +637,19 @@ static struct err *begin(struct job *job, struct process *process,
 	return record_read(process, &job->record);
 }
 
-static void end(struct job *job, uint64_t start)
+/* Where the process has ended meanwhile that is what happened, whatever failed of it. */
+static struct err *end(struct job *job, struct err *err, uint64_t start)
 {
+	if (err && !err_is_gone(err) && process_is_gone(job->process)) {
+		err_free(err);
+		err = process_gone(job->process);
+	}
 	steps_let_go(job);
 	dispatch_done(&job->dispatch);
 	lock_release(&job->lock);
 	record_done(&job->record);
 	job->result->total_ns = clock_ns() - start;
+	return err;
 }
 
 struct err *apply_patch(struct process *process, const struct slp *slp,
@@ -676,8 +682,7 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 	result->nr_funcs = slp_nr_funcs(slp);
 	result->memory = linked_memory(&linked);
 	result->eh_registered = job.eh.libgcc != NULL;
-	end(&job, start);
-	return either(err, bring_children(&of, process, options, result));
+	return either(end(&job, err, start), bring_children(&of, process, options, result));
 }
 
 /* An error after the first change, with nobody in the object. */
@@ -706,8 +711,7 @@ struct err *apply_check(struct process *process, const struct slp *slp,
 	result->nr_funcs = slp_nr_funcs(slp);
 	result->memory = linked_memory(&linked);
 	result->eh_registered = job.eh.wanted;
-	end(&job, start);
-	return err;
+	return end(&job, err, start);
 }
 
 static struct err *choose_patch(struct job *job, const char *name)
@@ -784,8 +788,7 @@ struct err *apply_revert(struct process *process, const char *name,
 		if (err && was_applied && err->kind == ERR_NOT_NOW)
 			err = redo(&job, err);
 	}
-	end(&job, start);
-	return either(err, bring_children(&of, process, options, result));
+	return either(end(&job, err, start), bring_children(&of, process, options, result));
 }
 
 static struct err *no_transition(const struct job *job)
@@ -809,8 +812,7 @@ struct err *apply_resume(struct process *process, const struct apply_options *op
 		note_patch(&job);
 		err = recover(&job);
 	}
-	end(&job, start);
-	return err;
+	return end(&job, err, start);
 }
 
 static bool is_running(const struct record_patch *patch)
@@ -844,8 +846,7 @@ static struct err *order(struct process *process, const char *what,
 		note_patch(&job);
 		err = step(&job);
 	}
-	end(&job, start);
-	return err;
+	return end(&job, err, start);
 }
 
 struct err *apply_cancel(struct process *process, const struct apply_options *options,
@@ -895,8 +896,7 @@ struct err *apply_alone(struct process *process, const struct slp *slp,
 	memory_drop_empty_record(&job);
 	result->nr_funcs = slp_nr_funcs(slp);
 	result->memory = linked_memory(&linked);
-	end(&job, start);
-	return err;
+	return end(&job, err, start);
 }
 
 struct err *apply_revert_alone(struct process *process, const char *name,
@@ -913,8 +913,7 @@ struct err *apply_revert_alone(struct process *process, const char *name,
 		note_patch(&job);
 		err = steps_disable_alone(&job);
 	}
-	end(&job, start);
-	return err;
+	return end(&job, err, start);
 }
 
 struct err *apply_recover(struct process *process, const struct apply_options *options,
@@ -926,6 +925,5 @@ struct err *apply_recover(struct process *process, const struct apply_options *o
 
 	if (!err)
 		err = recover(&job);
-	end(&job, start);
-	return err;
+	return end(&job, err, start);
 }
