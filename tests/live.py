@@ -295,6 +295,43 @@ def test_all(stitch, folder):
         stitch.refused('no-process', 'revert', '--all', 'other', status=1)
 
 
+def at_random(stitch, commands, rng, until, wrong):
+    """Commands until a time; those that fail for what no other stitch may do to one."""
+    usual = {'locked', 'no-such-patch', 'already-applied', 'no-transition', 'cancelled',
+             'transition', 'busy'}
+    while time.time() < until:
+        done = stitch.run(*rng.choice(commands))
+        why = re.search(r'\[([a-z-]+)\]$', done.stderr.strip())
+        # Only stack does not take its turn with a transition, which may take long.
+        expected = usual | ({'traced'} if done.args[1] == 'stack' else set())
+        if done.returncode and done.args[1] != 'status' and (not why or why[1] not in expected):
+            wrong.append(f'{done.args[1:]}: status {done.returncode}: {done.stderr.strip()}')
+
+
+def test_at_once(stitch, folder):
+    """Several use the tool on one process: a command waits its turn, or says so."""
+    a, b = (make(stitch, folder, 'two', slp=name + '.slp', edit=lambda text, n=n: (
+        text.replace('FIX_F', n).replace('FIX_G', '2000')))
+            for name, n in (('a', '10'), ('b', '20')))
+    with Program([a[0]]) as p:
+        commands = [('apply', '-t', '1', p.pid, a[1]), ('apply', '-t', '1', p.pid, b[1]),
+                    ('apply', '--no-wait', p.pid, a[1]), ('apply', '--resume', p.pid),
+                    ('revert', '-t', '1', p.pid), ('revert', '-t', '1', p.pid, 'a'),
+                    ('cancel', p.pid), ('check', p.pid, a[1]), ('status', p.pid),
+                    ('list', p.pid), ('stack', p.pid)]
+        wrong = []
+        users = [threading.Thread(target=at_random, args=(
+            stitch, commands, random.Random(n), time.time() + 4 * SLOWER, wrong)) for n in range(5)]
+        for user in users:
+            user.start()
+        for user in users:
+            user.join()
+        need(not wrong, '\n'.join(wrong[:5]))
+        while state_of(stitch, p):
+            stitch.ok('revert', '-t', PATIENCE, p.pid)
+        need(p.ask('values') == '1 1', 'something is left')
+
+
 def test_leaves_and_comes_back(stitch, folder):
     """The thread goes straight back into the function: it is switched as it returns."""
     prog, slp = make(stitch, folder, 'busy')

@@ -13,7 +13,10 @@
 #include "stacks.h"
 #include "tracer.h"
 
-enum { STOP_MS = 200 };
+enum {
+	STOP_MS = 200,
+	TRIES = 5,
+};
 
 /* One process, live or of a core file, while its threads are printed. */
 struct view {
@@ -218,18 +221,32 @@ static struct err *trace_threads(void *arg)
 	return NULL;
 }
 
+/* Another stitch may unmap one of the patches between the two steps: then it is looked again. */
+static struct err *read_patches(struct view *view)
+{
+	for (unsigned try = 1;; try++) {
+		struct err *err = record_read(view->process, &view->record);
+
+		if (!err)
+			err = stacks_init(&view->stacks, view->process, &view->record);
+		if (!err || try == TRIES || strcmp(err->reason, "no-memory"))
+			return err;
+		err_free(err);
+		record_done(&view->record);
+	}
+}
+
 static struct err *trace_process(const struct options *options, pid_t pid, json_t *out)
 {
 	AUTO_PROCESS struct process *process = NULL;
 	struct view view = { .options = options, .out = out };
 	struct err *err;
 
-	if ((err = process_open_lazily(pid, &process)) ||
-	    (err = record_read(process, &view.record)))
+	if ((err = process_open_lazily(pid, &process)))
 		return err;
 	view.process = process;
 	view.names = names_new(process);
-	if (!(err = stacks_init(&view.stacks, process, &view.record)))
+	if (!(err = read_patches(&view)))
 		err = tracer_run(trace_threads, &view);
 	stacks_done(&view.stacks);
 	names_free(view.names);

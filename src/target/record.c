@@ -25,6 +25,7 @@ enum {
 	MAX_TEXT = SLOT_SIZE - SLOT_TEXT,
 	MAX_DISPATCH_BITS = 20,
 	DISTANCE = 256 << 20,
+	TRIES = 5,           /* of reading it */
 };
 
 #define BAD(...) err_new(ERR_UNSUPPORTED, "bad-record", __VA_ARGS__)
@@ -562,7 +563,7 @@ static bool find_in_map(const struct process *process, const struct map *map,
 	return false;
 }
 
-struct err *record_read(const struct process *process, struct record *record)
+static struct err *read_once(const struct process *process, struct record *record)
 {
 	struct err *err;
 
@@ -574,6 +575,21 @@ struct err *record_read(const struct process *process, struct record *record)
 		return NULL;
 	if ((err = read_mapping(process, record)))
 		record_done(record);
+	return err;
+}
+
+/*
+ * Who only looks has no lock: another stitch may unmap the record meanwhile, or write it twice
+ * and so what is just being read.
+ */
+struct err *record_read(const struct process *process, struct record *record)
+{
+	struct err *err = read_once(process, record);
+
+	for (unsigned try = 1; err && !err_is_gone(err) && try < TRIES; try++) {
+		err_free(err);
+		err = read_once(process, record);
+	}
 	return err_wrap(err, "process %d: the record of its patches", process->pid);
 }
 

@@ -24,6 +24,9 @@
 enum {
 	RELEASE_MS = 5000,
 	SEIZE_MS = 5000,
+	TRACED_MS = 2000,    /* how long another tracer is waited for, */
+	TRACED_US = 500,     /* how often it is looked, */
+	FREE_SEEN = 3,       /* and how often none is seen where it is one's permission */
 	STUCK_MS = 20,       /* others are not held longer for one that cannot be interrupted */
 	MAX_REPORTS = 256,   /* that are taken at once */
 };
@@ -226,13 +229,52 @@ static struct thread *adopt(struct threads *threads, pid_t tid)
 	return thread;
 }
 
+/* Whoever stands waits for us. */
+static bool somebody_stands(const struct threads *threads)
+{
+	for (size_t i = 0; i < threads->nr; i++)
+		if (threads->thread[i]->state == THREAD_STOPPED)
+			return true;
+	return false;
+}
+
+/*
+ * Does the thread seem to have another tracer for a moment only?  Another stitch that looks
+ * at stacks has, and one that ends; where there is none, and that more than once, it is not
+ * permitted.
+ */
+static bool may_be_free_soon(const struct threads *threads, pid_t tid, unsigned *free_seen)
+{
+	if (somebody_stands(threads) || is_ours(tid) || thread_has_ended(tid))
+		return false;
+	return proc_status_number(tid, "TracerPid") > 0 || ++*free_seen < FREE_SEEN;
+}
+
+/* 0, or what the kernel says. */
+static int seize(const struct threads *threads, pid_t tid)
+{
+	uint64_t end = clock_ms() + TRACED_MS;
+	unsigned free_seen = 0;
+
+	for (;;) {
+		int error;
+
+		if (!ptrace_do(PTRACE_SEIZE, tid, NULL, (void *)threads->ptrace_options))
+			return 0;
+		error = errno;
+		if (error != EPERM || clock_ms() >= end ||
+		    !may_be_free_soon(threads, tid, &free_seen))
+			return error;
+		usleep(TRACED_US);
+	}
+}
+
 struct err *threads_add(struct threads *threads, pid_t tid, bool *added)
 {
 	struct thread *thread;
-	int error;
+	int error = seize(threads, tid);
 
-	if (ptrace_do(PTRACE_SEIZE, tid, NULL, (void *)threads->ptrace_options)) {
-		error = errno;
+	if (error) {
 		threads->may_lack |= error == ESRCH;
 		/* Born of one that we follow: its creator's report is on its way. */
 		thread = error == ESRCH ? NULL : adopt(threads, tid);

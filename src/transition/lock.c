@@ -9,11 +9,16 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mem.h"
 
-enum { ANSWER_S = 20 };
+enum {
+	ANSWER_S = 20,
+	TURN_US = 5000,    /* most that are at work on a process are done in some of these */
+	TURN_TRIES = 400,
+};
 
 /* Behind the name of the lock: that of who follows the process. */
 #define FOLLOWER "/follower"
@@ -61,6 +66,12 @@ struct err *lock_take(const struct process *process, struct lock *lock)
 	AUTO_FREE char *answer = NULL;
 	struct err *err = take(process, "", "locked", "is at work on", lock);
 
+	for (unsigned n = 0; n < TURN_TRIES && err && err->kind == ERR_NOT_NOW; n++) {
+		err_free(err);
+		lock_release(lock);
+		usleep(TURN_US);
+		err = take(process, "", "locked", "is at work on", lock);
+	}
 	if (err || process->is_followed)
 		return err;
 	return ask(process, FOLLOWER, "aside", &answer);
@@ -132,8 +143,9 @@ void lock_answer(int fd, const char *answer)
 	close(fd);
 }
 
-static struct err *ask(const struct process *process, const char *what, const char *question,
-		       char **answer)
+/* *answer is NULL if nobody is there; *ended: who was has ended without one. */
+static struct err *ask_once(const struct process *process, const char *what,
+			    const char *question, char **answer, bool *ended)
 {
 	struct sockaddr_un addr;
 	socklen_t size = address_of(process, what, &addr);
@@ -141,21 +153,35 @@ static struct err *ask(const struct process *process, const char *what, const ch
 	ssize_t got = -1;
 	struct err *err = open_socket(0, &fd);
 
-	*answer = NULL;
-	if (err)
+	if (err || connect(fd, (struct sockaddr *)&addr, size))
 		return err;
-	if (connect(fd, (struct sockaddr *)&addr, size))
-		return NULL;
 	set_patience(fd, ANSWER_S);
 	*answer = mem_alloc(LOCK_TEXT);
 	if (send(fd, question, strlen(question), MSG_NOSIGNAL) > 0)
 		got = recv(fd, *answer, LOCK_TEXT - 1, 0);
+	*ended = got < 0 && (errno == ECONNRESET || errno == EPIPE);
 	if (got > 0)
 		return NULL;
 	free(*answer);
 	*answer = NULL;
 	return err_new(ERR_NOT_NOW, "locked", "the stitch at work on process %d does not "
 		       "answer", process->pid);
+}
+
+static struct err *ask(const struct process *process, const char *what, const char *question,
+		       char **answer)
+{
+	time_t until = time(NULL) + ANSWER_S;
+	bool ended;
+	struct err *err = NULL;
+
+	*answer = NULL;
+	do {
+		err_free(err);
+		ended = false;
+		err = ask_once(process, what, question, answer, &ended);
+	} while (ended && time(NULL) < until);
+	return err;
 }
 
 struct err *lock_ask(const struct process *process, const char *question, char **answer)

@@ -20,7 +20,7 @@ struct lock {
 
 /*
  * One that follows the process (late.h) steps aside for the holder.  Error: locked
- * (another stitch is at work on the process).
+ * (another stitch is at work on the process, and not done in two seconds).
  */
 struct err *lock_take(const struct process *process, struct lock *lock)
 	__attribute__((warn_unused_result));
