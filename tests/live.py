@@ -332,6 +332,31 @@ def test_at_once(stitch, folder):
         need(p.ask('values') == '1 1', 'something is left')
 
 
+def test_terminal(stitch, folder):
+    """Ctrl-Z does not stop who has threads, the terminal's end takes back, a reader's does not."""
+    prog, slp = make(stitch, folder, 'busy')
+    with Program([prog]) as p:
+        worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
+        wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
+        for sig in (signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN):
+            worker.send_signal(sig)
+        time.sleep(0.2)
+        need(process_state(worker.pid) != 'T', 'the tool is stopped')
+        worker.send_signal(signal.SIGHUP)
+        status, text = end(worker)
+        need(status == 3 and '[cancelled]' in text, f'{status}: {text}')
+        need(state_of(stitch, p) is None, 'not taken back')
+    prog, slp = make(stitch, folder, 'plain', slp='plain.slp')
+    with Program([prog]) as p:
+        for args, version in (('apply', p.pid, slp), 1), (('revert', p.pid), 0):
+            worker = follow(stitch, '-v', *args)
+            worker.stderr.close()
+            worker.stdout.close()
+            need(worker.wait(PATIENCE) == 0, f'{args}: ended with {worker.returncode}')
+            p.check(version)
+        need(state_of(stitch, p) is None, 'not reverted to its end')
+
+
 def test_leaves_and_comes_back(stitch, folder):
     """The thread goes straight back into the function: it is switched as it returns."""
     prog, slp = make(stitch, folder, 'busy')

@@ -57,6 +57,14 @@ void cmd_print_json(json_t *root); /* takes root over */
 /* The worst of two statuses, for several processes. */
 int cmd_worse(int a, int b);
 
+/*
+ * For who has threads of other processes, which wait for the tool when they report something:
+ * no terminal stops it (Ctrl-Z).
+ */
+void cmd_stay_awake(void);
+/* The same; SIGINT, SIGTERM and SIGHUP are for on_end, and no reader that went ends it. */
+void cmd_catch_signals(void (*on_end)(int sig));
+
 /* True for a word of digits only; *pid is that number. */
 bool cmd_is_pid(const char *word, pid_t *pid);
 /*

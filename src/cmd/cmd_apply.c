@@ -13,21 +13,13 @@
 
 enum { MAX_ROUNDS = 10 }; /* of looking for processes that were forked meanwhile */
 
+/* Ctrl-C between two tries gives up and takes everything back. */
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int sig)
 {
 	(void)sig;
 	interrupted = 1;
-}
-
-/* Ctrl-C between two tries gives up and takes everything back. */
-static void catch_interrupt(void)
-{
-	struct sigaction sa = { .sa_handler = on_interrupt };
-
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
 }
 
 struct view {
@@ -252,7 +244,7 @@ static int run_all(struct task *task, bool (*wanted)(pid_t pid, void *arg), void
 	bool any = true;
 
 	task->results = json_array();
-	catch_interrupt();
+	cmd_catch_signals(on_interrupt);
 	for (unsigned round = 0; round < MAX_ROUNDS && any; round++) {
 		AUTO_FREE pid_t *pids = NULL;
 		size_t nr = 0;

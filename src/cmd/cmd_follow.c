@@ -136,7 +136,6 @@ static bool is_any(pid_t pid, void *arg)
 
 int cmd_follow(const struct options *options)
 {
-	struct sigaction sa = { .sa_handler = on_interrupt };
 	const char *file = cmd_file_word(options);
 	AUTO_FREE pid_t *pids = NULL;
 	AUTO_SLP struct slp *slp = NULL;
@@ -154,8 +153,7 @@ int cmd_follow(const struct options *options)
 		err = cmd_select(options, is_any, NULL, &pids, &nr);
 	if (err)
 		return cmd_fail(options, err);
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
+	cmd_catch_signals(on_interrupt);
 	return nr == 1 ? follow_one(options, slp, pids[0]) :
 	       follow_several(options, slp, pids, nr);
 }

@@ -319,6 +319,7 @@ int cmd_stack(const struct options *options)
 		err = trace_core(options, threads, &pid);
 		add_process(out, pid, threads);
 	} else {
+		cmd_stay_awake();
 		err = trace_all(options, out);
 	}
 	if (!err && options->json)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <ctype.h>
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,27 @@ int cmd_fail(const struct options *options, struct err *err)
 		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
 	err_free(err);
 	return status;
+}
+
+void cmd_stay_awake(void)
+{
+	static const int stops[] = { SIGTSTP, SIGTTIN, SIGTTOU };
+
+	for (size_t i = 0; i < ARRAY_SIZE(stops); i++)
+		signal(stops[i], SIG_IGN);
+}
+
+void cmd_catch_signals(void (*on_end)(int sig))
+{
+	struct sigaction end = { .sa_handler = on_end }, old;
+
+	cmd_stay_awake();
+	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGTERM, &end, NULL);
+	/* nohup(1) has it ignored. */
+	if (!sigaction(SIGHUP, NULL, &old) && old.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &end, NULL);
 }
 
 bool cmd_is_pid(const char *word, pid_t *pid)
