@@ -281,6 +281,8 @@ def test_all(stitch, folder):
                     need(done.returncode == 0 and not done.stderr, f'{done}')
                     a.check(version)
                     b.check(version)
+            for _ in range(5 if SLOW else 50):
+                stitch.ok('stack', '--exe', prog)
         finally:
             is_over.set()
             for t in others:
@@ -290,9 +292,14 @@ def test_all(stitch, folder):
         need({x['pid']: (x['result'], x['error']) for x in done} ==
              {a.pid: ('unchanged', None), b.pid: ('applied', None)}, f'{done}')
         said = stitch.ok('apply', '--all', slp).stdout
-        need('0 of 2 processes applied, 2 had it already' in said, said)
+        need('0 of 2 processes applied, 2 unchanged' in said, said)
         stitch.refused('already-applied', 'apply', a.pid, slp, status=4)
         stitch.refused('no-process', 'revert', '--all', 'other', status=1)
+        stitch.refused('no-such-patch', 'revert', '--exe', prog, 'other', status=1)
+        stitch.ok('revert', a.pid)
+        done = stitch.json('revert', '--exe', prog)['processes']
+        need({x['pid']: x['result'] for x in done} ==
+             {a.pid: 'unchanged', b.pid: 'reverted'}, f'{done}')
 
 
 def at_random(stitch, commands, rng, until, wrong):

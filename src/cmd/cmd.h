@@ -51,6 +51,8 @@ cmd_run cmd_debian;
 /* Prints an error once and ends it; the status that goes with it. NULL: 0. */
 int cmd_fail(const struct options *options, struct err *err);
 int cmd_status_of(const struct err *err);
+/* The process has ended, or will before anything could be done: no failure if it was found. */
+bool cmd_has_ended(const struct err *err);
 /* {"error": {"kind", "reason", "message"}} or JSON null. */
 json_t *cmd_json_error(const struct err *err);
 void cmd_print_json(json_t *root); /* takes root over */

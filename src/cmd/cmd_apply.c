@@ -64,7 +64,8 @@ struct task {
 	const char *name;
 	json_t *results;
 	size_t nr_done, nr_failed;
-	size_t nr_same;    /* that had it already */
+	size_t nr_same;    /* that had it already, or nothing to be taken out */
+	struct err *nothing; /* of the first of the latter */
 };
 
 static json_t *json_covered(const struct apply_result *r)
@@ -139,21 +140,22 @@ static void print_told(const struct task *task, const struct process *process)
 
 /*
  * What is no failure where nobody named the process: "gone", it has ended since it was
- * found, "unchanged", it has the patch.  Else NULL.
+ * found, "unchanged", it has the patch, or nothing that could be taken out.  Else NULL.
  */
 static const char *is_no_failure(const struct err *err, bool is_named)
 {
 	if (!err || is_named)
 		return NULL;
-	if (err_is_gone(err) || !strcmp(err->reason, "no-program"))
+	if (cmd_has_ended(err))
 		return "gone";
-	return strcmp(err->reason, "already-applied") ? NULL : "unchanged";
+	return strcmp(err->reason, "already-applied") && strcmp(err->reason, "no-such-patch") &&
+	       strcmp(err->reason, "no-transition") ? NULL : "unchanged";
 }
 
 static void say(const struct task *task, const struct process *process,
 		const struct apply_result *result, const struct err *err, const char *same)
 {
-	if (same && !strcmp(same, "unchanged"))
+	if (same && !strcmp(err->reason, "already-applied"))
 		printf("%d (%s): has %s already\n", process->pid, process->comm, task->name);
 	else if (same)
 		return;
@@ -176,6 +178,7 @@ static int run_one(struct task *task, pid_t pid, bool is_named)
 	struct apply_result result = { 0 };
 	struct err *err = process_open(pid, &process);
 	const char *same;
+	bool is_nothing;
 	int status;
 
 	if (!err)
@@ -186,11 +189,15 @@ static int run_one(struct task *task, pid_t pid, bool is_named)
 	task->nr_same += same && !strcmp(same, "unchanged");
 	task->nr_done += !err;
 	task->nr_failed += err && !same;
+	is_nothing = same && !strcmp(same, "unchanged") && strcmp(err->reason, "already-applied");
 	if (task->options->json)
 		json_array_append_new(task->results, json_result(task, pid, err, same, &result));
 	else
 		say(task, process, &result, err, same);
-	err_free(err);
+	if (is_nothing && !task->nothing)
+		task->nothing = err;
+	else
+		err_free(err);
 	return status;
 }
 
@@ -198,7 +205,7 @@ static void print_sum(const struct task *task)
 {
 	printf("%zu of %zu processes %s", task->nr_done,
 	       task->nr_done + task->nr_failed + task->nr_same, task->done);
-	printf(task->nr_same ? ", %zu had it already\n" : "\n", task->nr_same);
+	printf(task->nr_same ? ", %zu unchanged\n" : "\n", task->nr_same);
 }
 
 /* Those that have had their turn. */
@@ -266,6 +273,12 @@ static int run_all(struct task *task, bool (*wanted)(pid_t pid, void *arg), void
 	if (!options->json && turns.nr > 1)
 		print_sum(task);
 	free(turns.pid);
+	/* Of all that were found none had anything to be done to. */
+	if (!task->nr_done && !task->nr_failed && task->nothing && !options->json)
+		fprintf(stderr, "stitch: %s [%s]\n", task->nothing->msg, task->nothing->reason);
+	if (!task->nr_done && !task->nr_failed)
+		status = cmd_worse(status, cmd_status_of(task->nothing));
+	err_free(task->nothing);
 	return status;
 }
 

@@ -177,15 +177,16 @@ static struct err *trace_thread(struct view *view, struct threads *threads, pid_
 {
 	struct trace trace = { .tid = tid };
 	struct err *err = NULL;
-	bool added = true;
 
-	for (int hold = 0; hold < 2 && !err && added; hold++) {
+	for (int hold = 0; hold < 2; hold++) {
+		bool added = false;
+
 		if ((err = threads_add(threads, tid, &added)) || !added)
 			break;
 		trace.nr = 0;
 		err = stop_and_walk(view, threads, threads->thread[threads->nr - 1], hold,
 				    &trace);
-		if (!trace.beyond)
+		if (err || !trace.beyond)
 			break;
 	}
 	if (err || !trace.nr) {
@@ -282,9 +283,10 @@ static struct err *trace_core(const struct options *options, json_t *out, pid_t 
 	return err;
 }
 
-static void add_process(json_t *out, pid_t pid, json_t *threads)
+static void add_process(json_t *out, pid_t pid, json_t *threads, const struct err *err)
 {
-	json_array_append_new(out, json_pack("{si,so}", "pid", (int)pid, "threads", threads));
+	json_array_append_new(out, json_pack("{si,so,so}", "pid", (int)pid, "threads", threads,
+					     "error", cmd_json_error(err)));
 }
 
 static bool never(pid_t pid, void *arg)
@@ -293,37 +295,59 @@ static bool never(pid_t pid, void *arg)
 	return false;
 }
 
-static struct err *trace_all(const struct options *options, json_t *out)
+/* One that cannot be traced does not hide the others. */
+static int trace_one(const struct options *options, pid_t pid, bool is_named, json_t *out)
+{
+	json_t *threads = json_array();
+	struct err *err = trace_process(options, pid, threads);
+	bool is_left_out = !is_named && cmd_has_ended(err);
+	int status = is_left_out ? EXIT_DONE : cmd_status_of(err);
+
+	if (is_left_out)
+		json_decref(threads);
+	else
+		add_process(out, pid, threads, err);
+	if (err && !is_left_out && !options->json)
+		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+	err_free(err);
+	return status;
+}
+
+static int trace_all(const struct options *options, json_t *out)
 {
 	AUTO_FREE pid_t *pids = NULL;
+	int status = EXIT_DONE;
 	size_t nr = 0;
 	struct err *err = cmd_select(options, never, NULL, &pids, &nr);
 
-	for (size_t i = 0; i < nr && !err; i++) {
-		json_t *threads = json_array();
+	if (err)
+		return cmd_fail(options, err);
+	cmd_stay_awake();
+	for (size_t i = 0; i < nr; i++)
+		status = cmd_worse(status, trace_one(options, pids[i], i < cmd_nr_pids(options),
+						     out));
+	if (options->json)
+		cmd_print_json(json_pack("{sO}", "processes", out));
+	return status;
+}
 
-		err = trace_process(options, pids[i], threads);
-		add_process(out, pids[i], threads);
-	}
-	return err;
+static int trace_file(const struct options *options, json_t *out)
+{
+	json_t *threads = json_array();
+	pid_t pid = 0;
+	struct err *err = trace_core(options, threads, &pid);
+
+	add_process(out, pid, threads, err);
+	if (!err && options->json)
+		cmd_print_json(json_pack("{sO}", "processes", out));
+	return cmd_fail(options, err);
 }
 
 int cmd_stack(const struct options *options)
 {
-	json_t *out = json_array(), *threads;
-	struct err *err;
-	pid_t pid = 0;
+	json_t *out = json_array();
+	int status = options->core ? trace_file(options, out) : trace_all(options, out);
 
-	if (options->core) {
-		threads = json_array();
-		err = trace_core(options, threads, &pid);
-		add_process(out, pid, threads);
-	} else {
-		cmd_stay_awake();
-		err = trace_all(options, out);
-	}
-	if (!err && options->json)
-		cmd_print_json(json_pack("{sO}", "processes", out));
 	json_decref(out);
-	return cmd_fail(options, err);
+	return status;
 }

@@ -45,6 +45,11 @@ void cmd_print_json(json_t *root)
 	json_decref(root);
 }
 
+bool cmd_has_ended(const struct err *err)
+{
+	return err && (err_is_gone(err) || !strcmp(err->reason, "no-program"));
+}
+
 int cmd_fail(const struct options *options, struct err *err)
 {
 	int status = cmd_status_of(err);
