@@ -10,6 +10,7 @@
 #include "apply.h"
 #include "cmd.h"
 #include "mem.h"
+#include "threads.h"
 
 enum { MAX_ROUNDS = 10 }; /* of looking for processes that were forked meanwhile */
 
@@ -66,6 +67,7 @@ struct task {
 	size_t nr_done, nr_failed;
 	size_t nr_same;    /* that had it already, or nothing to be taken out */
 	struct err *nothing; /* of the first of the latter */
+	size_t nr_hidden;    /* that may not be looked at */
 };
 
 static json_t *json_covered(const struct apply_result *r)
@@ -208,6 +210,13 @@ static void print_sum(const struct task *task)
 	printf(task->nr_same ? ", %zu unchanged\n" : "\n", task->nr_same);
 }
 
+static void print_hidden(const struct task *task)
+{
+	if (task->nr_hidden)
+		fprintf(stderr, "stitch: note: %zu process%s may not be looked at by this user\n",
+			task->nr_hidden, task->nr_hidden == 1 ? "" : "es");
+}
+
 /* Those that have had their turn. */
 struct turns {
 	pid_t *pid;
@@ -255,9 +264,12 @@ static int run_all(struct task *task, bool (*wanted)(pid_t pid, void *arg), void
 	for (unsigned round = 0; round < MAX_ROUNDS && any; round++) {
 		AUTO_FREE pid_t *pids = NULL;
 		size_t nr = 0;
-		struct err *err = cmd_select(options, wanted, arg, &pids, &nr);
+		struct err *err;
 
+		task->nr_hidden = 0;
+		err = cmd_select(options, wanted, arg, &pids, &nr);
 		if (err && !round) {
+			print_hidden(task);
 			json_decref(task->results);
 			return cmd_fail(options, err);
 		}
@@ -272,6 +284,7 @@ static int run_all(struct task *task, bool (*wanted)(pid_t pid, void *arg), void
 		json_decref(task->results);
 	if (!options->json && turns.nr > 1)
 		print_sum(task);
+	print_hidden(task);
 	free(turns.pid);
 	/* Of all that were found none had anything to be done to. */
 	if (!task->nr_done && !task->nr_failed && task->nothing && !options->json)
@@ -284,10 +297,14 @@ static int run_all(struct task *task, bool (*wanted)(pid_t pid, void *arg), void
 
 static bool has_object_of(pid_t pid, void *arg)
 {
-	const struct slp *slp = arg;
+	struct task *task = arg;
+	const struct slp *slp = task->slp;
 	struct process *process = NULL;
 	bool fits = true;
 	struct err *err = process_open(pid, &process);
+
+	task->nr_hidden += err && !strcmp(err->reason, "not-permitted") &&
+			   !thread_has_ended(pid);
 
 	for (size_t i = 0; !err && i < slp->nr_objects; i++)
 		fits &= process_find_build_id_hex(process, slp->objects[i].build_id) != NULL;
@@ -335,7 +352,7 @@ static int with_patch(const struct options *options, struct task *task)
 	task->options = options;
 	task->slp = slp;
 	task->name = slp->name;
-	return run_all(task, has_object_of, slp);
+	return run_all(task, has_object_of, task);
 }
 
 /* Of a process's record: has it one patch that is wanted? */

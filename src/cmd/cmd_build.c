@@ -35,10 +35,7 @@ static struct err *binaries_of(pid_t pid, char ***binaries, size_t *nr)
 
 	for (size_t i = 0; !err && i < maps.nr; i++)
 		if (maps.map[i].exec && maps.map[i].inode)
-			*ARRAY_ADD(*binaries, *nr) =
-				mem_fmt("/proc/%d/map_files/%lx-%lx", (int)pid,
-					(unsigned long)maps.map[i].start,
-					(unsigned long)maps.map[i].end);
+			*ARRAY_ADD(*binaries, *nr) = maps_file(pid, &maps.map[i]);
 	return err;
 }
 

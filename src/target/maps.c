@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -199,4 +201,23 @@ uint64_t maps_find_room(const struct maps *maps, uint64_t near_start, uint64_t n
 		return at;
 	}
 	return best;
+}
+
+char *maps_file(pid_t pid, const struct map *map)
+{
+	char *mapped = mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid, map->start,
+			       map->end);
+	char *named;
+	struct stat st;
+
+	if (!faccessat(AT_FDCWD, mapped, R_OK, AT_EACCESS))
+		return mapped;
+	named = mem_fmt("/proc/%d/root%s", (int)pid, map->path);
+	if (stat(named, &st) || st.st_ino != map->inode ||
+	    st.st_dev != makedev(map->dev_major, map->dev_minor)) {
+		free(named);
+		return mapped;
+	}
+	free(mapped);
+	return named;
 }

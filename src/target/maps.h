@@ -25,6 +25,12 @@ struct maps {
 	char *text;
 };
 
+/*
+ * The path by which the mapped file can be opened: /proc/PID/map_files, also if it was
+ * deleted or replaced, but the kernel wants CAP_CHECKPOINT_RESTORE for that; without it its
+ * name, as the process sees it, if that is still the same file.  The caller frees.
+ */
+char *maps_file(pid_t pid, const struct map *map);
 struct err *maps_read(pid_t pid, struct maps *maps) __attribute__((warn_unused_result));
 /* The same of text that came from there; it is taken over. */
 struct err *maps_parse(char *text, struct maps *maps) __attribute__((warn_unused_result));

@@ -179,19 +179,14 @@ static bool find_bias(const struct image *image, const struct map *map, uint64_t
 	return false;
 }
 
-static char *mapped_path(const struct process *process, const struct map *map)
-{
-	return mem_fmt("/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)process->pid,
-		       map->start, map->end);
-}
-
 static struct err *open_mapped(const struct process *process, const struct map *map,
 			       struct image **image)
 {
-	AUTO_FREE char *path = mapped_path(process, map);
+	AUTO_FREE char *path = NULL;
 
 	if (process->source)
 		return process->source->open(process->source->arg, map, image);
+	path = maps_file(process->pid, map);
 	return image_open_part(path, image);
 }
 
@@ -205,7 +200,7 @@ int object_open_file(const struct process *process, const struct object *object)
 	map = object->nr_code ? maps_find(&process->maps, object->code[0].start) : NULL;
 	if (!map)
 		return -1;
-	path = mapped_path(process, map);
+	path = maps_file(process->pid, map);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 

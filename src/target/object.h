@@ -2,7 +2,7 @@
 /*
  * A file whose code a process has mapped, or its vDSO.
  *
- * It is opened through what is mapped (/proc/PID/map_files), never through its
+ * It is opened through what is mapped (maps_file), never through its mere
  * name, so that a file that was deleted or replaced on disk, or that lies in
  * another mount namespace, is still the right one.
  */

@@ -285,9 +285,11 @@ static struct err *load(struct process *process)
 	program = process_program(process);
 	if (!program)
 		return err_new(ERR_UNSUPPORTED, "no-program",
-			       "process %d: its program cannot be read%s%s", process->pid,
+			       "process %d: its program cannot be read%s%s%s", process->pid,
 			       process->unreadable ? ": " : "",
-			       process->unreadable ? process->unreadable : "");
+			       process->unreadable ? process->unreadable : "",
+			       geteuid() ? "; a file that was deleted or replaced is read as "
+					   "root only, or with CAP_CHECKPOINT_RESTORE" : "");
 	process->arch = program->image->arch;
 	if (process->arch != arch_host())
 		return err_new(ERR_UNSUPPORTED, "foreign-architecture",

@@ -2,7 +2,7 @@
 /*
  * A target process: its memory, its mappings, the files that it runs.
  *
- * Files are known by what is mapped, never by name: each is opened through
+ * Files are known by what is mapped, never by mere name: each is opened through
  * /proc/PID/map_files, so that a file that was deleted or replaced on disk, or
  * that lies in another mount namespace, is still the right one.
  */
