@@ -376,6 +376,7 @@ def test_unprivileged(stitch, folder):
 
 def test_terminal(stitch, folder):
     """Ctrl-Z does not stop who has threads, the terminal's end takes back, a reader's does not."""
+    plain = make(stitch, folder, 'plain', slp='plain.slp')
     prog, slp = make(stitch, folder, 'busy')
     with Program([prog]) as p:
         worker = follow(stitch, 'apply', '-t', PATIENCE, p.pid, slp)
@@ -388,9 +389,8 @@ def test_terminal(stitch, folder):
         status, text = end(worker)
         need(status == 3 and '[cancelled]' in text, f'{status}: {text}')
         need(state_of(stitch, p) is None, 'not taken back')
-    prog, slp = make(stitch, folder, 'plain', slp='plain.slp')
-    with Program([prog]) as p:
-        for args, version in (('apply', p.pid, slp), 1), (('revert', p.pid), 0):
+    with Program([plain[0]]) as p:
+        for args, version in (('apply', p.pid, plain[1]), 1), (('revert', p.pid), 0):
             worker = follow(stitch, '-v', *args)
             worker.stderr.close()
             worker.stdout.close()
@@ -1195,6 +1195,8 @@ def test_vfork_before(stitch, folder):
 
 def test_left(stitch, folder):
     """Forced back with a thread that does not stop: what is left is said, and finished later."""
+    if os.uname().machine != 'x86_64' and not CROSS:
+        raise Skip('entries are changed here while all threads are held, and it is waited for that')
     prog, slp = make(stitch, folder, 'vfork_waits', edit=lambda text: text.replace('y * 100', 'y'))
     with Program([prog]) as p:
         stitch.ok('apply', '-t', PATIENCE, p.pid, slp)

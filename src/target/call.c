@@ -298,7 +298,7 @@ struct err *call_function(struct process *process, const struct call *call,
 	for (int try = 0; try < TRIES; try++) {
 		err_free(err);
 		err = borrow_do(process, try_call, &one);
-		if (!err || strcmp(err->reason, "no-thread"))
+		if (!err || process->standing || strcmp(err->reason, "no-thread"))
 			return err;
 		usleep(1000);
 	}

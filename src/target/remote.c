@@ -115,6 +115,10 @@ static struct err *choose_cell(struct remote *remote)
 	if (remote->code)
 		return NULL;
 	remote->code = find_cell(process, CELL_LEFT_BEHIND);
+	/* Whoever follows the process has the others, too: without one that stands it can. */
+	if (remote->code && process->standing)
+		return err_new(ERR_NOT_NOW, "no-thread", "process %d: what was left behind by a "
+			       "tool that died has to be cleared away first", process->pid);
 	if (remote->code)
 		return tracer_run(check_nobody_in, remote);
 	return err_new(ERR_UNSUPPORTED, "no-slack",
@@ -375,7 +379,8 @@ struct err *remote_run(struct process *process, struct remote_plan *plan, size_t
 	do {
 		struct err *err = borrow_do(process, run_from, &run);
 
-		if (!err || !may_pass(err))
+		/* One that stands stays as it is. */
+		if (!err || process->standing || !may_pass(err))
 			return err;
 		err_free(err);
 		usleep(1000 * pause);

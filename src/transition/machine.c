@@ -232,11 +232,31 @@ static bool all_clear(struct machine *m)
 	return true;
 }
 
+/* Notes who was asked to stop and cannot be interrupted; false: nobody. */
+static bool block_stuck(struct machine *m)
+{
+	struct verdict silent = { .reason = UNWIND_OK };
+	bool any = false;
+
+	for (size_t i = 0; i < m->threads.nr; i++) {
+		struct thread *thread = m->threads.thread[i];
+
+		if (!thread->asked || thread->state != THREAD_SEIZED || thread->is_fresh ||
+		    thread_proc_state(thread->tid) != 'D')
+			continue;
+		member_block(m, thread, &silent);
+		any = true;
+	}
+	return any;
+}
+
 /* Those that a hold was given up for; they may stop the next time. */
 static void block_silent(struct machine *m)
 {
 	struct verdict silent = { .reason = UNWIND_OK };
 
+	if (block_stuck(m))
+		return;
 	for (size_t i = 0; i < m->threads.nr; i++)
 		if (!thread_stands(m->threads.thread[i]) && !member_is_gone(m->threads.thread[i]))
 			member_block(m, m->threads.thread[i], &silent);
@@ -290,6 +310,9 @@ static struct err *try_to_hold(struct machine *m, const struct errand *errand,
 	bool found = false;
 	struct err *err;
 
+	/* Who was asked to stop the last time cannot yet: it would not this time, either. */
+	if (block_stuck(m))
+		return NULL;
 	if (m->suspended.what && ++*tries % TRUSTED && (err = seek_suspended(m, &found)))
 		return err;
 	return found ? NULL : hold_once(m, errand, done);
