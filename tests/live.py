@@ -305,7 +305,7 @@ def test_all(stitch, folder):
 def at_random(stitch, commands, rng, until, wrong):
     """Commands until a time; those that fail for what no other stitch may do to one."""
     usual = {'locked', 'no-such-patch', 'already-applied', 'no-transition', 'cancelled',
-             'transition', 'busy'}
+             'transition', 'busy', 'unreliable', 'does-not-stop'}
     while time.time() < until:
         done = stitch.run(*rng.choice(commands))
         why = re.search(r'\[([a-z-]+)\]$', done.stderr.strip())
@@ -1122,6 +1122,13 @@ def test_vfork(stitch, folder):
             p.check(v)
 
 
+def go_until_end(p, worker):
+    """Lets the thread in slow() on, now and then."""
+    while worker.poll() is None:
+        need(p.ask('go') == 'ok', 'go')
+        time.sleep(0.1)
+
+
 def test_vfork_waits(stitch, folder):
     """
     The parent of a vfork stands from when that is told of: it is switched, and held, with its
@@ -1145,7 +1152,7 @@ def test_vfork_waits(stitch, folder):
             wait_until_waiting(stitch, p)
             need(p.ask('vfork') == 'ok', 'no vfork')
             if way == 'go':
-                p.ask('go')
+                go_until_end(p, worker)
             else:
                 stitch.ok('cancel', p.pid)
             status, text = end(worker)
@@ -1161,7 +1168,7 @@ def test_vfork_waits(stitch, folder):
                 worker = follow(stitch, 'revert', '-t', PATIENCE, p.pid)
                 wait_for(lambda p=p: state_of(stitch, p) == 'disabling', 'not started')
                 wait_until_waiting(stitch, p)
-                p.ask('go')
+                go_until_end(p, worker)
                 need(end(worker)[0] == 0, 'not reverted')
                 p.check(0, 'reverted')
 
@@ -1186,9 +1193,7 @@ def test_vfork_before(stitch, folder):
         wait_for(lambda: state_of(stitch, p) == 'enabling', 'not started')
         wait_until_waiting(stitch, p)
         need(p.ask('end') in ('1 1', '1 1000'), 'it does not go on')
-        while worker.poll() is None:
-            p.ask('go')
-            time.sleep(0.1)
+        go_until_end(p, worker)
         need(end(worker)[0] == 0, 'not applied')
         p.check(1)
 
