@@ -175,7 +175,7 @@ def test_both(stitch, folder):
         seen = p.ask('load ' + os.path.join(os.path.dirname(prog), 'libone.so'))
         need(seen in ('3', '201'), seen)
         # The thread that sleeps in the program's function is waited for.
-        end = time.time() + (15 if SLOW else 2)
+        end = time.time() + (6 if SLOW else 2)
         while time.time() < end:
             need(('late', 'applied') not in names(stitch, p), 'a thread was passed over')
             time.sleep(0.05)

@@ -275,13 +275,13 @@ def test_all(stitch, folder):
         for t in others:
             t.start()
         try:
-            for _ in range(3 if SLOW else 15):
+            for _ in range(3 if SLOW or stitch.has_sanitizers else 15):
                 for args, version in (('apply', '--all', slp), 1), (('revert', '--all', 'many'), 0):
                     done = stitch.run(*args)
                     need(done.returncode == 0 and '[' not in done.stderr, f'{done}')
                     a.check(version)
                     b.check(version)
-            for _ in range(5 if SLOW else 50):
+            for _ in range(5 if SLOW else 20):
                 stitch.ok('stack', '--exe', prog)
         finally:
             is_over.set()
