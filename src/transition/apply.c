@@ -608,8 +608,8 @@ static struct err *recover(struct job *job)
 		dispatch_done(&job->dispatch);
 		if (err)
 			return err_wrap(err, "ending what an earlier stitch began");
-		if (job->result->retained && job->patch && job->patch->state != PATCH_RETAINED)
-			break; /* a later command returns its memory */
+		if (job->result->is_left)
+			break;
 		if (job->result->pending)
 			return err_new(ERR_NOT_NOW, "transition", "process %d: the "
 				       "transition of patch %s is not finished",
