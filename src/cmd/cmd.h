@@ -48,6 +48,8 @@ void cmd_explain(const struct slp *slp);
 /* build --debian; does not return if it goes well. */
 cmd_run cmd_debian;
 
+/* One line: what it says, and its name in brackets. */
+void cmd_print_error(const struct err *err);
 /* Prints an error once and ends it; the status that goes with it. NULL: 0. */
 int cmd_fail(const struct options *options, struct err *err);
 int cmd_status_of(const struct err *err);

@@ -10,6 +10,7 @@
 #include "apply.h"
 #include "cmd.h"
 #include "mem.h"
+#include "pids.h"
 #include "threads.h"
 
 enum { MAX_ROUNDS = 10 }; /* of looking for processes that were forked meanwhile */
@@ -55,6 +56,16 @@ static void end_progress(struct view *view)
 		fprintf(stderr, "\r\033[K");
 }
 
+/* What became of a process.  The last three are no failure where nobody named it. */
+enum outcome {
+	IS_DONE,
+	HAS_FAILED,
+	HAS_ENDED,   /* since it was found */
+	HAD_IT,      /* the patch */
+	HAD_NOTHING, /* that could be taken out */
+	NR_OUTCOMES,
+};
+
 /* One process of a command that works on several. */
 struct task {
 	const struct options *options;
@@ -64,9 +75,8 @@ struct task {
 	const char *done;  /* "applied" */
 	const char *name;
 	json_t *results;
-	size_t nr_done, nr_failed;
-	size_t nr_same;    /* that had it already, or nothing to be taken out */
-	struct err *nothing; /* of the first of the latter */
+	size_t nr[NR_OUTCOMES];
+	struct err *nothing; /* of the first that had nothing to be taken out */
 	size_t nr_hidden;    /* that may not be looked at */
 };
 
@@ -78,13 +88,20 @@ static json_t *json_covered(const struct apply_result *r)
 			 "functions", (json_int_t)r->nr_covered);
 }
 
+static const char *result_name(const struct task *task, enum outcome outcome,
+			       const struct apply_result *r)
+{
+	static const char *const names[NR_OUTCOMES] = { NULL, "failed", "gone", "unchanged",
+							"unchanged" };
+
+	return outcome != IS_DONE ? names[outcome] : r->pending ? "started" : task->done;
+}
+
 static json_t *json_result(const struct task *task, pid_t pid, const struct err *err,
-			   const char *same, const struct apply_result *r)
+			   enum outcome outcome, const struct apply_result *r)
 {
 	return json_pack("{si,ss,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sI,sb,sb,sb,sb,so,so}",
-			 "pid", (int)pid,
-			 "result", same ? same : err ? "failed" :
-				   r->pending ? "started" : task->done,
+			 "pid", (int)pid, "result", result_name(task, outcome, r),
 			 "functions", (json_int_t)r->nr_funcs,
 			 "threads", (json_int_t)r->stats.threads,
 			 "passes", (json_int_t)r->stats.passes,
@@ -100,7 +117,7 @@ static json_t *json_result(const struct task *task, pid_t pid, const struct err 
 			 "faulted_callbacks", (json_int_t)r->faulted_callbacks,
 			 "retained", r->retained, "left", r->is_left, "pending", r->pending,
 			 "unwinder_told", r->eh_registered, "covers", json_covered(r),
-			 "error", same ? json_null() : cmd_json_error(err));
+			 "error", cmd_json_error(outcome == HAS_FAILED ? err : NULL));
 }
 
 static void print_result(const struct task *task, const struct process *process,
@@ -140,32 +157,30 @@ static void print_told(const struct task *task, const struct process *process)
 	       process->pid, process->comm, task->done);
 }
 
-/*
- * What is no failure where nobody named the process: "gone", it has ended since it was
- * found, "unchanged", it has the patch, or nothing that could be taken out.  Else NULL.
- */
-static const char *is_no_failure(const struct err *err, bool is_named)
+static enum outcome judge(const struct err *err, bool is_named)
 {
-	if (!err || is_named)
-		return NULL;
+	if (!err)
+		return IS_DONE;
+	if (is_named)
+		return HAS_FAILED;
 	if (cmd_has_ended(err))
-		return "gone";
-	return strcmp(err->reason, "already-applied") && strcmp(err->reason, "no-such-patch") &&
-	       strcmp(err->reason, "no-transition") ? NULL : "unchanged";
+		return HAS_ENDED;
+	if (!strcmp(err->reason, "already-applied"))
+		return HAD_IT;
+	return strcmp(err->reason, "no-such-patch") && strcmp(err->reason, "no-transition") ?
+	       HAS_FAILED : HAD_NOTHING;
 }
 
 static void say(const struct task *task, const struct process *process,
-		const struct apply_result *result, const struct err *err, const char *same)
+		const struct apply_result *result, const struct err *err, enum outcome outcome)
 {
-	if (same && !strcmp(err->reason, "already-applied"))
+	if (outcome == HAD_IT)
 		printf("%d (%s): has %s already\n", process->pid, process->comm, task->name);
-	else if (same)
-		return;
-	else if (err)
-		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
-	else if (!*result->name && !task->name)
+	else if (outcome == HAS_FAILED)
+		cmd_print_error(err);
+	else if (outcome == IS_DONE && !*result->name && !task->name)
 		print_told(task, process);
-	else
+	else if (outcome == IS_DONE)
 		print_result(task, process, result);
 }
 
@@ -179,24 +194,21 @@ static int run_one(struct task *task, pid_t pid, bool is_named)
 				     .wait = show_wait, .wait_arg = &view };
 	struct apply_result result = { 0 };
 	struct err *err = process_open(pid, &process);
-	const char *same;
-	bool is_nothing;
+	enum outcome outcome;
 	int status;
 
 	if (!err)
 		err = task->run(task, process, &how, &result);
 	end_progress(&view);
-	same = is_no_failure(err, is_named);
-	status = same ? EXIT_DONE : cmd_status_of(err);
-	task->nr_same += same && !strcmp(same, "unchanged");
-	task->nr_done += !err;
-	task->nr_failed += err && !same;
-	is_nothing = same && !strcmp(same, "unchanged") && strcmp(err->reason, "already-applied");
+	outcome = judge(err, is_named);
+	status = outcome == HAS_FAILED ? cmd_status_of(err) : EXIT_DONE;
+	task->nr[outcome]++;
 	if (task->options->json)
-		json_array_append_new(task->results, json_result(task, pid, err, same, &result));
+		json_array_append_new(task->results,
+				      json_result(task, pid, err, outcome, &result));
 	else
-		say(task, process, &result, err, same);
-	if (is_nothing && !task->nothing)
+		say(task, process, &result, err, outcome);
+	if (outcome == HAD_NOTHING && !task->nothing)
 		task->nothing = err;
 	else
 		err_free(err);
@@ -205,9 +217,11 @@ static int run_one(struct task *task, pid_t pid, bool is_named)
 
 static void print_sum(const struct task *task)
 {
-	printf("%zu of %zu processes %s", task->nr_done,
-	       task->nr_done + task->nr_failed + task->nr_same, task->done);
-	printf(task->nr_same ? ", %zu unchanged\n" : "\n", task->nr_same);
+	size_t unchanged = task->nr[HAD_IT] + task->nr[HAD_NOTHING];
+
+	printf("%zu of %zu processes %s", task->nr[IS_DONE],
+	       task->nr[IS_DONE] + task->nr[HAS_FAILED] + unchanged, task->done);
+	printf(unchanged ? ", %zu unchanged\n" : "\n", unchanged);
 }
 
 static void print_hidden(const struct task *task)
@@ -217,31 +231,16 @@ static void print_hidden(const struct task *task)
 			task->nr_hidden, task->nr_hidden == 1 ? "" : "es");
 }
 
-/* Those that have had their turn. */
-struct turns {
-	pid_t *pid;
-	size_t nr;
-};
-
-static bool had_turn(const struct turns *turns, pid_t pid)
-{
-	for (size_t i = 0; i < turns->nr; i++)
-		if (turns->pid[i] == pid)
-			return true;
-	return false;
-}
-
 /* Each of pids that has not had its turn, the first nr_named by the user's word; *any. */
 static int give_turns(struct task *task, const pid_t *pids, size_t nr, size_t nr_named,
-		      struct turns *turns, bool *any)
+		      struct pids *turns, bool *any)
 {
 	int status = EXIT_DONE;
 
 	*any = false;
 	for (size_t i = 0; i < nr && !interrupted; i++) {
-		if (had_turn(turns, pids[i]))
+		if (!pids_add(turns, pids[i]))
 			continue;
-		*ARRAY_ADD(turns->pid, turns->nr) = pids[i];
 		status = cmd_worse(status, run_one(task, pids[i], i < nr_named));
 		*any = true;
 	}
@@ -255,7 +254,7 @@ static int give_turns(struct task *task, const pid_t *pids, size_t nr, size_t nr
 static int run_all(struct task *task, bool (*wanted)(pid_t pid, void *arg), void *arg)
 {
 	const struct options *options = task->options;
-	struct turns turns = { 0 };
+	AUTO_PIDS struct pids turns = { 0 };
 	int status = EXIT_DONE;
 	bool any = true;
 
@@ -285,12 +284,12 @@ static int run_all(struct task *task, bool (*wanted)(pid_t pid, void *arg), void
 	if (!options->json && turns.nr > 1)
 		print_sum(task);
 	print_hidden(task);
-	free(turns.pid);
 	/* Of all that were found none had anything to be done to. */
-	if (!task->nr_done && !task->nr_failed && task->nothing && !options->json)
-		fprintf(stderr, "stitch: %s [%s]\n", task->nothing->msg, task->nothing->reason);
-	if (!task->nr_done && !task->nr_failed)
+	if (task->nothing && !task->nr[IS_DONE] && !task->nr[HAS_FAILED]) {
+		if (!options->json)
+			cmd_print_error(task->nothing);
 		status = cmd_worse(status, cmd_status_of(task->nothing));
+	}
 	err_free(task->nothing);
 	return status;
 }
@@ -305,7 +304,6 @@ static bool has_object_of(pid_t pid, void *arg)
 
 	task->nr_hidden += err && !strcmp(err->reason, "not-permitted") &&
 			   !thread_has_ended(pid);
-
 	for (size_t i = 0; !err && i < slp->nr_objects; i++)
 		fits &= process_find_build_id_hex(process, slp->objects[i].build_id) != NULL;
 	fits &= !err && slp->nr_objects && pid != getpid();
@@ -355,9 +353,11 @@ static int with_patch(const struct options *options, struct task *task)
 	return run_all(task, has_object_of, task);
 }
 
+typedef bool patch_test(const struct process *process, const struct record *record,
+			const struct record_patch *patch, void *arg);
+
 /* Of a process's record: has it one patch that is wanted? */
-static bool has_patch(pid_t pid, bool (*wanted)(const struct record_patch *patch, void *arg),
-		      void *arg)
+static bool has_patch(pid_t pid, patch_test *wanted, void *arg)
 {
 	struct process *process = NULL;
 	struct record record = { 0 };
@@ -367,15 +367,17 @@ static bool has_patch(pid_t pid, bool (*wanted)(const struct record_patch *patch
 	if (!err)
 		err = record_read(process, &record);
 	for (size_t i = 0; !err && i < record.nr_patches; i++)
-		has |= wanted(record.patches[i], arg);
+		has |= wanted(process, &record, record.patches[i], arg);
 	err_free(err);
 	record_done(&record);
 	process_close(process);
 	return has;
 }
 
-static bool is_revertible(const struct record_patch *patch, void *name)
+static bool is_revertible(const struct process *process, const struct record *record,
+			  const struct record_patch *patch, void *name)
 {
+	(void)process, (void)record;
 	return patch->state != PATCH_RETAINED && (!name || !strcmp(patch->name, name));
 }
 
@@ -384,11 +386,11 @@ static bool can_revert(pid_t pid, void *name)
 	return has_patch(pid, is_revertible, name);
 }
 
-static bool is_unfinished(const struct record_patch *patch, void *arg)
+static bool is_unfinished(const struct process *process, const struct record *record,
+			  const struct record_patch *patch, void *arg)
 {
 	(void)arg;
-	return patch->state != PATCH_RETAINED &&
-	       (patch->state != PATCH_APPLIED || patch->dispatch);
+	return apply_is_unfinished(process, record, patch);
 }
 
 static bool has_unfinished(pid_t pid, void *arg)

@@ -66,7 +66,7 @@ static void tell(void *arg, enum late_event what, const struct apply_result *res
 	if (f->options->json)
 		tell_json(f, what, result, err);
 	else if (what == LATE_REFUSED)
-		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+		cmd_print_error(err);
 	else if (what == LATE_WAITS)
 		printf("%d (%s): waiting for %s\n", f->process->pid, f->process->comm,
 		       f->slp->objects[0].name);

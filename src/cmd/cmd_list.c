@@ -126,7 +126,7 @@ static int view_one(const struct options *options, pid_t pid, bool details, bool
 		json_array_append_new(out, json_pack("{si,so}", "pid", (int)pid, "error",
 						     cmd_json_error(err)));
 	else
-		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+		cmd_print_error(err);
 	err_free(err);
 	return status;
 }

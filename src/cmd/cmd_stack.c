@@ -216,7 +216,7 @@ static struct err *trace_threads(void *arg)
 		/* One thread that cannot be stopped must not hide the others. */
 		if (err->kind != ERR_NOT_NOW || !strcmp(err->reason, "traced"))
 			return err;
-		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+		cmd_print_error(err);
 		err_free(err);
 	}
 	return NULL;
@@ -308,7 +308,7 @@ static int trace_one(const struct options *options, pid_t pid, bool is_named, js
 	else
 		add_process(out, pid, threads, err);
 	if (err && !is_left_out && !options->json)
-		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+		cmd_print_error(err);
 	err_free(err);
 	return status;
 }
@@ -317,15 +317,14 @@ static int trace_all(const struct options *options, json_t *out)
 {
 	AUTO_FREE pid_t *pids = NULL;
 	int status = EXIT_DONE;
-	size_t nr = 0;
+	size_t nr = 0, nr_named = cmd_nr_pids(options);
 	struct err *err = cmd_select(options, never, NULL, &pids, &nr);
 
 	if (err)
 		return cmd_fail(options, err);
 	cmd_stay_awake();
 	for (size_t i = 0; i < nr; i++)
-		status = cmd_worse(status, trace_one(options, pids[i], i < cmd_nr_pids(options),
-						     out));
+		status = cmd_worse(status, trace_one(options, pids[i], i < nr_named, out));
 	if (options->json)
 		cmd_print_json(json_pack("{sO}", "processes", out));
 	return status;

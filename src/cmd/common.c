@@ -50,6 +50,11 @@ bool cmd_has_ended(const struct err *err)
 	return err && (err_is_gone(err) || !strcmp(err->reason, "no-program"));
 }
 
+void cmd_print_error(const struct err *err)
+{
+	fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+}
+
 int cmd_fail(const struct options *options, struct err *err)
 {
 	int status = cmd_status_of(err);
@@ -59,7 +64,7 @@ int cmd_fail(const struct options *options, struct err *err)
 	if (options->json)
 		cmd_print_json(json_pack("{so}", "error", cmd_json_error(err)));
 	else
-		fprintf(stderr, "stitch: %s [%s]\n", err->msg, err->reason);
+		cmd_print_error(err);
 	err_free(err);
 	return status;
 }

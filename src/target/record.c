@@ -584,12 +584,11 @@ static struct err *read_once(const struct process *process, struct record *recor
  */
 struct err *record_read(const struct process *process, struct record *record)
 {
-	struct err *err = read_once(process, record);
+	struct err *err;
 
-	for (unsigned try = 1; err && !err_is_gone(err) && try < TRIES; try++) {
+	for (unsigned try = 1; (err = read_once(process, record)) && !err_is_gone(err) &&
+	     try < TRIES; try++)
 		err_free(err);
-		err = read_once(process, record);
-	}
 	return err_wrap(err, "process %d: the record of its patches", process->pid);
 }
 

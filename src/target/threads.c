@@ -587,9 +587,15 @@ static struct err *note_status(struct threads *threads, struct thread *thread,
 	return err;
 }
 
+/* It may execute something before it reports. */
+static bool may_run(const struct thread *thread)
+{
+	return thread->state == THREAD_SEIZED && !thread_stands(thread);
+}
+
 void thread_ask(struct thread *thread)
 {
-	if (thread->asked || thread->state != THREAD_SEIZED || thread->in_vfork)
+	if (thread->asked || !may_run(thread))
 		return;
 	thread->asked = true;
 	thread->stopped_at = clock_ns();
@@ -598,6 +604,16 @@ void thread_ask(struct thread *thread)
 	/* Its end will be reported, but that of the first thread only with the last's. */
 	if (thread_has_ended(thread->tid))
 		thread->state = THREAD_GONE;
+}
+
+struct err *thread_does_not_stop(pid_t tid, const char *name)
+{
+	char state = thread_proc_state(tid);
+
+	return err_new(ERR_NOT_NOW, "does-not-stop",
+		       "thread %d (%s) does not stop: it is in state %c in the kernel%s",
+		       (int)tid, name, state, state == 'D' ?
+		       ", perhaps the parent of a vfork, or frozen" : "");
 }
 
 static struct err *wait_stopped(struct threads *threads, struct thread *thread,
@@ -622,11 +638,7 @@ static struct err *wait_stopped(struct threads *threads, struct thread *thread,
 		return NULL;
 	}
 	thread_name(threads->process->pid, thread->tid, name);
-	return err_new(ERR_NOT_NOW, "does-not-stop",
-		       "thread %d (%s) does not stop: it is in state %c in the kernel%s",
-		       (int)thread->tid, name, thread_proc_state(thread->tid),
-		       thread_proc_state(thread->tid) == 'D' ?
-		       ", perhaps the parent of a vfork, or frozen" : "");
+	return thread_does_not_stop(thread->tid, name);
 }
 
 /* Its memory is its own: what it inherited goes on by itself. */
@@ -642,7 +654,7 @@ struct err *thread_stop(struct threads *threads, struct thread *thread,
 	struct err *err = NULL;
 
 	thread_ask(thread);
-	if (thread->state == THREAD_SEIZED)
+	if (may_run(thread))
 		err = wait_stopped(threads, thread, clock_ms() + timeout_ms);
 	if (thread->state == THREAD_STOPPED && thread->is_foreign)
 		let_go(thread);
@@ -794,8 +806,7 @@ struct err *threads_stop_all(struct threads *threads, unsigned timeout_ms)
 		for (size_t i = 0; i < threads->nr; i++)
 			thread_ask(threads->thread[i]);
 		for (size_t i = 0; i < threads->nr; i++) {
-			if (threads->thread[i]->state != THREAD_SEIZED ||
-			    thread_stands(threads->thread[i]))
+			if (!may_run(threads->thread[i]))
 				continue;
 			err = wait_held(threads, threads->thread[i], deadline);
 			if (err)
@@ -822,8 +833,7 @@ void thread_release(struct threads *threads, struct thread *thread)
 	uint64_t start = clock_ms();
 
 	thread_ask(thread);
-	while (thread->state == THREAD_SEIZED && !thread->in_vfork &&
-	       clock_ms() - start < RELEASE_MS) {
+	while (may_run(thread) && clock_ms() - start < RELEASE_MS) {
 		err_free(wait_stopped(threads, thread, clock_ms() + 100));
 		if (thread->state == THREAD_SEIZED && thread_proc_state(thread->tid) == 'D')
 			break;

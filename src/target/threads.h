@@ -132,6 +132,9 @@ bool threads_wait(unsigned ms);
 /* Stops one seized thread; its registers are read. */
 struct err *thread_stop(struct threads *threads, struct thread *thread,
 			unsigned timeout_ms) __attribute__((warn_unused_result));
+/* Its error. */
+struct err *thread_does_not_stop(pid_t tid, const char *name)
+	__attribute__((warn_unused_result));
 /* Lets one thread go, with the signal that it was stopped before, if any. */
 void thread_release(struct threads *threads, struct thread *thread);
 /*

@@ -531,8 +531,8 @@ static struct err *enable_patch(struct job *job)
 
 /* ---- what an earlier tool left -------------------------------------------- */
 
-static bool is_unfinished(const struct process *process, const struct record *record,
-			  const struct record_patch *patch)
+bool apply_is_unfinished(const struct process *process, const struct record *record,
+			 const struct record_patch *patch)
 {
 	if (orphans_is_one(process, record, patch))
 		return true;
@@ -585,7 +585,7 @@ static struct record_patch *find_unfinished(const struct job *job)
 
 	/* A patch that replaced others comes before them: it may still use their gates. */
 	for (size_t i = record->nr_patches; i-- > 0;)
-		if (is_unfinished(job->process, record, record->patches[i]))
+		if (apply_is_unfinished(job->process, record, record->patches[i]))
 			return record->patches[i];
 	return NULL;
 }

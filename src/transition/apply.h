@@ -69,6 +69,9 @@ struct err *apply_patch(struct process *process, const struct slp *slp,
 struct err *apply_check(struct process *process, const struct slp *slp,
 			const struct apply_options *options, struct apply_result *result)
 	__attribute__((warn_unused_result));
+/* Is something of it left to be done, by apply_resume() say? */
+bool apply_is_unfinished(const struct process *process, const struct record *record,
+			 const struct record_patch *patch);
 /*
  * Takes a patch out, whatever state it is in; name NULL: the newest.  A patch that cannot
  * leave in time is enabled again.  Errors: no-such-patch, locked, and those of machine.

@@ -9,6 +9,7 @@
 
 #include "event.h"
 #include "mem.h"
+#include "pids.h"
 
 enum { MAX_ROUNDS = 20 }; /* children of children of children */
 
@@ -69,20 +70,6 @@ static struct err *bring_on(pid_t pid, const struct children_of *of, enum patch_
 	}
 }
 
-/* Those that have been brought on: what may stay behind in one is not tried for again. */
-struct seen {
-	pid_t *pid;
-	size_t nr;
-};
-
-static bool has_seen(const struct seen *seen, pid_t pid)
-{
-	for (size_t i = 0; i < seen->nr; i++)
-		if (seen->pid[i] == pid)
-			return true;
-	return false;
-}
-
 /* A child that executes another program has nothing of it any more. */
 static bool runs_the_same(pid_t pid, const struct stat *parent)
 {
@@ -100,9 +87,9 @@ static bool is_behind(pid_t pid, const struct children_of *of, const struct stat
 	       find_state(pid, of, state);
 }
 
-/* One turn over all processes. */
+/* One turn over all processes; what may stay behind in one that was seen is not tried again. */
 static struct err *one_round(const struct children_of *of, const struct apply_options *options,
-			     struct seen *seen)
+			     struct pids *seen)
 {
 	struct stat parent;
 	DIR *dir = stat_exe(of->pid, &parent) ? opendir("/proc") : NULL;
@@ -114,10 +101,10 @@ static struct err *one_round(const struct children_of *of, const struct apply_op
 		enum patch_state state;
 		struct err *err;
 
-		if (pid <= 0 || pid == of->pid || has_seen(seen, pid) ||
+		if (pid <= 0 || pid == of->pid || pids_has(seen, pid) ||
 		    !is_behind(pid, of, &parent, &state))
 			continue;
-		*ARRAY_ADD(seen->pid, seen->nr) = pid;
+		pids_add(seen, pid);
 		event("child pid=%d patch=%s", (int)pid, of->name);
 		err = bring_on(pid, of, state, options);
 		/* One that ends, or executes another program, fails in one of many ways. */
@@ -134,7 +121,7 @@ static struct err *one_round(const struct children_of *of, const struct apply_op
 struct err *children_bring_on(const struct children_of *of, const struct apply_options *options,
 			      size_t *nr)
 {
-	struct seen seen = { 0 };
+	AUTO_PIDS struct pids seen = { 0 };
 	struct err *err = NULL;
 
 	for (unsigned round = 0; round < MAX_ROUNDS && !err; round++) {
@@ -145,6 +132,5 @@ struct err *children_bring_on(const struct children_of *of, const struct apply_o
 			break;
 	}
 	*nr += seen.nr;
-	free(seen.pid);
 	return err_wrap(err, "a child of process %d", (int)of->pid);
 }

@@ -64,13 +64,13 @@ static struct err *ask(const struct process *process, const char *what, const ch
 struct err *lock_take(const struct process *process, struct lock *lock)
 {
 	AUTO_FREE char *answer = NULL;
-	struct err *err = take(process, "", "locked", "is at work on", lock);
+	struct err *err;
 
-	for (unsigned n = 0; n < TURN_TRIES && err && err->kind == ERR_NOT_NOW; n++) {
+	for (unsigned n = 0; (err = take(process, "", "locked", "is at work on", lock)) &&
+	     err->kind == ERR_NOT_NOW && n < TURN_TRIES; n++) {
 		err_free(err);
 		lock_release(lock);
 		usleep(TURN_US);
-		err = take(process, "", "locked", "is at work on", lock);
 	}
 	if (err || process->is_followed)
 		return err;

@@ -235,7 +235,6 @@ static bool all_clear(struct machine *m)
 /* Notes who was asked to stop and cannot be interrupted; false: nobody. */
 static bool block_stuck(struct machine *m)
 {
-	struct verdict silent = { .reason = UNWIND_OK };
 	bool any = false;
 
 	for (size_t i = 0; i < m->threads.nr; i++) {
@@ -244,7 +243,7 @@ static bool block_stuck(struct machine *m)
 		if (!thread->asked || thread->state != THREAD_SEIZED || thread->is_fresh ||
 		    thread_proc_state(thread->tid) != 'D')
 			continue;
-		member_block(m, thread, &silent);
+		member_block_silent(m, thread);
 		any = true;
 	}
 	return any;
@@ -253,13 +252,11 @@ static bool block_stuck(struct machine *m)
 /* Those that a hold was given up for; they may stop the next time. */
 static void block_silent(struct machine *m)
 {
-	struct verdict silent = { .reason = UNWIND_OK };
-
 	if (block_stuck(m))
 		return;
 	for (size_t i = 0; i < m->threads.nr; i++)
 		if (!thread_stands(m->threads.thread[i]) && !member_is_gone(m->threads.thread[i]))
-			member_block(m, m->threads.thread[i], &silent);
+			member_block_silent(m, m->threads.thread[i]);
 }
 
 /* All stand: may what they are held for be done? */

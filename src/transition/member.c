@@ -137,6 +137,11 @@ void member_block(struct machine *m, struct thread *thread, const struct verdict
 	thread_name(m->process->pid, thread->tid, b->thread_name);
 }
 
+void member_block_silent(struct machine *m, struct thread *thread)
+{
+	member_block(m, thread, &(struct verdict){ .reason = UNWIND_OK });
+}
+
 void member_unblock(struct thread *thread)
 {
 	struct member *member = member_of(thread);
@@ -199,18 +204,13 @@ bool member_is_clear(struct machine *m, struct thread *thread)
  */
 struct err *member_stop(struct machine *m, struct thread *thread, bool *stands)
 {
-	struct verdict silent = { .reason = UNWIND_OK };
-	struct err *err;
+	struct err *err = thread_stop(&m->threads, thread, MEMBER_STOP_MS);
 
-	*stands = thread->state != THREAD_STOPPED && thread_stands(thread);
-	if (*stands)
-		return NULL;
-	err = thread_stop(&m->threads, thread, MEMBER_STOP_MS);
-	*stands = !err && thread->state == THREAD_STOPPED &&
+	*stands = !err && thread_stands(thread) &&
 		  !(thread->is_fresh && !thread->has_parent);
 	if (err && err->kind == ERR_NOT_NOW) {
 		err_freep(&err);
-		member_block(m, thread, &silent);
+		member_block_silent(m, thread);
 	}
 	if (!*stands)
 		return err;

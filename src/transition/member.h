@@ -40,6 +40,8 @@ void member_let_run(struct machine *m, struct thread *thread);
 /* Notes why it is waited for; and that it is not any more. */
 void member_block(struct machine *m, struct thread *thread, const struct verdict *v);
 void member_unblock(struct thread *thread);
+/* The same of one that was asked to stop and does not. */
+void member_block_silent(struct machine *m, struct thread *thread);
 /* The same, and an event tells when it has left what it is in. */
 void member_wait_for(struct machine *m, struct thread *thread, const struct verdict *v);
 /* It stands: may it go on in the new state? If not, that is noted, and an event awaited. */

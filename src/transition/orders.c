@@ -127,11 +127,7 @@ struct err *orders_refuse(const struct machine *m)
 			       "longer --timeout", pid, (int)b->tid, b->thread_name,
 			       b->what, b->frame, age / 1000, age % 1000 / 100);
 	if (b->does_not_stop)
-		return err_new(ERR_NOT_NOW, "does-not-stop",
-			       "process %d: thread %d (%s) does not stop: it is in state %c "
-			       "in the kernel%s", pid, (int)b->tid, b->thread_name,
-			       thread_proc_state(b->tid), thread_proc_state(b->tid) == 'D' ?
-			       ", perhaps the parent of a vfork, or frozen" : "");
+		return err_wrap(thread_does_not_stop(b->tid, b->thread_name), "process %d", pid);
 	return err_new(ERR_NOT_NOW, "unreliable",
 		       "process %d: the stack of thread %d (%s) cannot be traced: %s "
 		       "(%s, frame %u at %#" PRIx64 "); see stitch stack %d", pid,

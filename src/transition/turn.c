@@ -116,7 +116,6 @@ static bool is_overdue(const struct thread *thread, const struct member *member)
 /* Those of the asked that are still to come; who does not stop is left for later. */
 static size_t still_awaited(struct machine *m, struct thread **asked, size_t nr)
 {
-	struct verdict silent = { .reason = UNWIND_OK };
 	size_t kept = 0;
 
 	for (size_t i = 0; i < nr; i++) {
@@ -126,7 +125,7 @@ static size_t still_awaited(struct machine *m, struct thread **asked, size_t nr)
 			continue;
 		/* It goes on being wanted: when it stops after all it is seen. */
 		if (is_overdue(asked[i], member))
-			member_block(m, asked[i], &silent);
+			member_block_silent(m, asked[i]);
 		else
 			asked[kept++] = asked[i];
 	}
